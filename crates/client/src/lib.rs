@@ -1,0 +1,1 @@
+//! zooid-client

@@ -1,0 +1,2 @@
+//! interop/differential
+fn main() {}
