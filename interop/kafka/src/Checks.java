@@ -44,7 +44,7 @@ final class Checks {
 
     /**
      * Polls until the condition holds; a condition that throws does not hold yet, because in this
-     * test servers and brokers are away on purpose.
+     * test servers and brokers are away on purpose. Failed ends the wait at once.
      */
     void await(String name, Duration limit, Callable<Boolean> condition, Callable<Object> found)
             throws Failed, InterruptedException {
@@ -65,10 +65,10 @@ final class Checks {
         return failed == 0;
     }
 
-    private static boolean holds(Callable<Boolean> condition) throws InterruptedException {
+    private static boolean holds(Callable<Boolean> condition) throws Failed, InterruptedException {
         try {
             return condition.call();
-        } catch (InterruptedException e) {
+        } catch (Failed | InterruptedException e) {
             throw e;
         } catch (Exception e) {
             return false;

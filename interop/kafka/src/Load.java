@@ -36,6 +36,8 @@ final class Load implements AutoCloseable {
         settings.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap);
         settings.put(ProducerConfig.ACKS_CONFIG, "all");
         settings.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
+        // The default of five minutes would hide the second broker from a producer that knows the first.
+        settings.put(ProducerConfig.METADATA_MAX_AGE_CONFIG, 2000);
         producer = new KafkaProducer<>(settings, new IntegerSerializer(), new IntegerSerializer());
         thread.start();
     }
@@ -63,18 +65,22 @@ final class Load implements AutoCloseable {
         producer.close(Duration.ofSeconds(5));
     }
 
-    /** What is wrong between the acknowledged messages and those in the topic; empty when nothing. */
-    String compare(List<Integer> found) {
+    /** The numbers acknowledged so far. */
+    BitSet promised() {
+        synchronized (acknowledged) {
+            return (BitSet) acknowledged.clone();
+        }
+    }
+
+    /** What is wrong between messages that were promised and those in the topic; empty when nothing. */
+    static String compare(BitSet promised, List<Integer> found) {
         BitSet seen = new BitSet();
         int twice = 0;
         for (int number : found) {
             twice += seen.get(number) ? 1 : 0;
             seen.set(number);
         }
-        BitSet lost;
-        synchronized (acknowledged) {
-            lost = (BitSet) acknowledged.clone();
-        }
+        BitSet lost = (BitSet) promised.clone();
         lost.andNot(seen);
         if (lost.isEmpty() && twice == 0) {
             return "";

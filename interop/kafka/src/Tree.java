@@ -1,5 +1,6 @@
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -17,27 +18,29 @@ final class Tree implements AutoCloseable {
         }
     }
 
+    private static final int SESSION_TIMEOUT_MS = 30_000;
+
     private final ZooKeeper client;
 
     Tree(String address) throws IOException {
-        client = new ZooKeeper(address, 30_000, event -> {});
+        client = new ZooKeeper(address, SESSION_TIMEOUT_MS, event -> {});
     }
 
     boolean exists(String path) throws KeeperException, InterruptedException {
-        return client.exists(path, false) != null;
+        return read(() -> client.exists(path, false)) != null;
     }
 
     String data(String path) throws KeeperException, InterruptedException {
-        return new String(client.getData(path, false, null), StandardCharsets.UTF_8);
+        return new String(read(() -> client.getData(path, false, null)), StandardCharsets.UTF_8);
     }
 
     List<String> children(String path) throws KeeperException, InterruptedException {
-        return client.getChildren(path, false).stream().sorted().toList();
+        return read(() -> client.getChildren(path, false)).stream().sorted().toList();
     }
 
     Life life(String path) throws KeeperException, InterruptedException {
         Stat stat = new Stat();
-        client.getData(path, false, stat);
+        read(() -> client.getData(path, false, stat));
         return new Life(stat.getEphemeralOwner(), stat.getCzxid());
     }
 
@@ -58,6 +61,27 @@ final class Tree implements AutoCloseable {
     @Override
     public void close() throws InterruptedException {
         client.close();
+    }
+
+    private interface Read<T> {
+        T call() throws KeeperException, InterruptedException;
+    }
+
+    /**
+     * A read is asked again after a lost connection: this client comes back a little after the
+     * server, and a call before that is answered with the loss. Ends with the session at the latest.
+     */
+    private static <T> T read(Read<T> read) throws KeeperException, InterruptedException {
+        long deadline = System.nanoTime() + Duration.ofMillis(SESSION_TIMEOUT_MS).toNanos();
+        while (true) {
+            try {
+                return read.call();
+            } catch (KeeperException.ConnectionLossException e) {
+                if (System.nanoTime() - deadline > 0) {
+                    throw e;
+                }
+            }
+        }
     }
 
     private static String find(String pattern, String json) {
