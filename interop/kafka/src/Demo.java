@@ -7,7 +7,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -19,6 +21,7 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.ElectionType;
+import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.config.ConfigResource;
@@ -89,7 +92,7 @@ public final class Demo {
     private void produceAndConsume() throws Exception {
         checks.say("a topic, a producer with acks=all that never pauses, a consumer group");
         try (Admin admin = admin(1)) {
-            create(admin, ORDERS, 3).all().get(30, TimeUnit.SECONDS);
+            done("create-topic", create(admin, ORDERS, 3).all());
         }
         checks.check("create-topic", tree.exists("/brokers/topics/" + ORDERS), () -> "no node of the topic");
         load = new Load(ORDERS, endpoint(1));
@@ -118,7 +121,7 @@ public final class Demo {
             checks.check("no-topic-while-the-server-is-down", !pending.all().isDone(), () -> "it was created");
             checks.say("the server starts again");
             server.start();
-            pending.all().get(LIMIT.toSeconds(), TimeUnit.SECONDS);
+            done("topic-asked-while-down-is-created", pending.all());
             checks.check("topic-asked-while-down-is-created", tree.exists("/brokers/topics/asked-while-down"),
                     () -> "no node of the topic");
         }
@@ -133,16 +136,16 @@ public final class Demo {
     private void topicsChange() throws Exception {
         checks.say("topics are created, configured, deleted after the restart");
         try (Admin admin = admin(1)) {
-            create(admin, "second", 2).all().get(30, TimeUnit.SECONDS);
+            done("create-topic-after-restart", create(admin, "second", 2).all());
             checks.check("create-topic-after-restart", tree.exists("/brokers/topics/second"),
                     () -> "no node of the topic");
             ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, ORDERS);
             AlterConfigOp set = new AlterConfigOp(
                     new ConfigEntry("min.insync.replicas", "1"), AlterConfigOp.OpType.SET);
-            admin.incrementalAlterConfigs(Map.of(topic, List.of(set))).all().get(30, TimeUnit.SECONDS);
+            done("configure-topic", admin.incrementalAlterConfigs(Map.of(topic, List.of(set))).all());
             String stored = tree.data("/config/topics/" + ORDERS);
             checks.check("configure-topic", stored.contains("min.insync.replicas"), () -> "found " + stored);
-            admin.deleteTopics(List.of("asked-while-down")).all().get(30, TimeUnit.SECONDS);
+            done("delete-topic", admin.deleteTopics(List.of("asked-while-down")).all());
             checks.await("delete-topic", LIMIT,
                     () -> !tree.exists("/brokers/topics/asked-while-down")
                             && tree.children("/admin/delete_topics").isEmpty(),
@@ -165,18 +168,17 @@ public final class Demo {
             plan.put(new TopicPartition("second", 0), List.of(2));
             plan.put(new TopicPartition("second", 1), List.of(2));
             awaitKnown(admin, 2);
-            admin.alterPartitionReassignments(plan.entrySet().stream().collect(Collectors.toMap(
-                    Map.Entry::getKey,
-                    entry -> Optional.of(new NewPartitionReassignment(entry.getValue())))))
-                    .all().get(30, TimeUnit.SECONDS);
+            done("reassignment-begins", admin.alterPartitionReassignments(plan.entrySet().stream().collect(
+                    Collectors.toMap(Map.Entry::getKey,
+                            entry -> Optional.of(new NewPartitionReassignment(entry.getValue()))))).all());
             checks.await("reassignment-ends", LIMIT,
                     () -> admin.listPartitionReassignments().reassignments().get().isEmpty(),
                     () -> admin.listPartitionReassignments().reassignments().get());
             awaitInSync(admin, "two-replicas-in-sync", ORDERS, Set.of(1, 2));
             awaitInSync(admin, "offsets-in-sync", OFFSETS, Set.of(1, 2));
             awaitInSync(admin, "topic-moved-to-broker-2", "second", Set.of(2));
-            admin.electLeaders(ElectionType.PREFERRED, Set.of(new TopicPartition(ORDERS, 1)))
-                    .all().get(30, TimeUnit.SECONDS);
+            done("preferred-leader-elected", admin.electLeaders(
+                    ElectionType.PREFERRED, Set.of(new TopicPartition(ORDERS, 1))).all());
             checks.await("preferred-leader-elected", LIMIT,
                     () -> partitions(admin, ORDERS).get(1).leader().id() == 2,
                     () -> partitions(admin, ORDERS));
@@ -222,7 +224,7 @@ public final class Demo {
         checks.equal("controller-epoch-grows", epoch + 1, tree.controllerEpoch());
         try (Admin admin = admin(2)) {
             awaitInSync(admin, "broker-2-leads-alone", ORDERS, Set.of(2));
-            create(admin, "third", 2).all().get(30, TimeUnit.SECONDS);
+            done("create-topic-after-takeover", create(admin, "third", 2).all());
             checks.check("create-topic-after-takeover", tree.exists("/brokers/topics/third"),
                     () -> "no node of the topic");
         }
@@ -321,8 +323,8 @@ public final class Demo {
 
     private Map<TopicPartition, OffsetAndMetadata> committed(int broker) throws Exception {
         try (Admin admin = admin(broker)) {
-            return admin.listConsumerGroupOffsets(GROUP).partitionsToOffsetAndMetadata()
-                    .get(LIMIT.toSeconds(), TimeUnit.SECONDS);
+            return done("group-offsets-kept",
+                    admin.listConsumerGroupOffsets(GROUP).partitionsToOffsetAndMetadata());
         }
     }
 
@@ -332,6 +334,17 @@ public final class Demo {
 
     private Admin admin(int broker) throws Exception {
         return Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, endpoint(broker)));
+    }
+
+    /** The answer to a request that belongs to a check. */
+    private static <T> T done(String check, KafkaFuture<T> answer) throws Checks.Failed, InterruptedException {
+        try {
+            return answer.get(LIMIT.toSeconds(), TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            throw new Checks.Failed(check, "" + e.getCause());
+        } catch (TimeoutException e) {
+            throw new Checks.Failed(check, "no answer from Kafka within " + LIMIT.toSeconds() + " s");
+        }
     }
 
     private static CreateTopicsResult create(Admin admin, String topic, int partitions) {
