@@ -1,0 +1,560 @@
+//! The one place where writes become transactions and transactions become the tree. It is driven
+//! by inputs and leaves what must be logged; it never waits.
+
+use crate::acl;
+use crate::conn::{Submit, WriteRequest};
+use crate::link::{Answered, Close, Link, SESSION_OPENED};
+use crate::prep::{Asker, Prep};
+use crate::reply;
+use crate::sessions::{Expiry, Session};
+use crate::shared::Shared;
+use crate::time::Now;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use zooid_proto::Jute;
+use zooid_proto::client::MultiHeader;
+use zooid_proto::records::perms;
+use zooid_proto::txn::{LogEntry, Txn, kind};
+use zooid_proto::{ErrorCode, OpCode, Writer};
+use zooid_tree::{Applied, Change, Fired, Tree};
+
+/// Transactions applied under one hold of the tree, so that readers never wait for more.
+const APPLIED_PER_HOLD: usize = 256;
+
+/// A transaction to log. Nothing that follows from it happens before [`Core::durable`] says that
+/// it is on disk.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Its zxid.
+    pub zxid: i64,
+    /// Header, record and digest.
+    pub payload: Arc<[u8]>,
+}
+
+/// The core of a standalone server.
+pub struct Core {
+    shared: Arc<Shared>,
+    prep: Prep,
+    expiry: Expiry,
+    /// What is under way, in order.
+    queue: VecDeque<InFlight>,
+    durable_zxid: i64,
+    next_sweep_ms: Option<i64>,
+    appends: Vec<Append>,
+    woken: Vec<Arc<Link>>,
+    changes: Vec<Change>,
+    fired: Vec<Fired>,
+}
+
+struct InFlight {
+    /// What to log and apply. Without it the entry only waits for its turn to be answered.
+    append: Option<Append>,
+    answer: Answer,
+    large_bytes: i64,
+}
+
+enum Answer {
+    /// Nobody asked: expiry, or the sweeper.
+    Nobody,
+    Write {
+        link: Arc<Link>,
+        op: OpCode,
+        xid: i32,
+        received_ms: i64,
+    },
+    Open {
+        link: Arc<Link>,
+        session: Arc<Session>,
+        received_ms: i64,
+    },
+    /// A request that could not be decoded.
+    Refused {
+        link: Arc<Link>,
+        op: OpCode,
+        xid: i32,
+        received_ms: i64,
+        code: ErrorCode,
+    },
+}
+
+impl Core {
+    /// The core around a recovered state.
+    pub fn new(shared: Arc<Shared>, now: Now) -> Core {
+        let zxid = shared.tree.read().last_processed_zxid();
+        let interval = shared.settings.container_check_interval_ms;
+        Core {
+            shared,
+            prep: Prep::new(zxid),
+            expiry: Expiry::default(),
+            queue: VecDeque::new(),
+            durable_zxid: zxid,
+            next_sweep_ms: (interval > 0).then(|| now.mono_ms + interval),
+            appends: Vec::new(),
+            woken: Vec::new(),
+            changes: Vec::new(),
+            fired: Vec::new(),
+        }
+    }
+
+    /// Takes what a connection submits.
+    pub fn submit(&mut self, submit: Submit, now: Now) {
+        match submit {
+            Submit::Write(request) => self.write(request, now),
+            Submit::Open {
+                link,
+                timeout_ms,
+                received_ms,
+            } => {
+                let session = self.shared.sessions.create(timeout_ms, &link, now);
+                let entry = {
+                    let tree = self.shared.tree.read();
+                    let settings = &self.shared.settings;
+                    self.prep
+                        .open_session(settings, &tree, &session, timeout_ms, now)
+                };
+                self.enqueue(
+                    entry,
+                    Answer::Open {
+                        link,
+                        session,
+                        received_ms,
+                    },
+                    0,
+                );
+            }
+        }
+    }
+
+    /// Whether there are transactions to log.
+    pub fn has_appends(&self) -> bool {
+        !self.appends.is_empty()
+    }
+
+    /// The transactions to log now, in order.
+    pub fn take_appends(&mut self) -> Vec<Append> {
+        std::mem::take(&mut self.appends)
+    }
+
+    /// Notes that all transactions up to `zxid` are on disk, and applies them.
+    pub fn durable(&mut self, zxid: i64) {
+        self.durable_zxid = self.durable_zxid.max(zxid);
+        self.advance();
+    }
+
+    /// Applies what is on disk and answers what waits for nothing.
+    pub fn advance(&mut self) {
+        while self.ready() {
+            let shared = self.shared.clone();
+            let mut tree = shared.tree.write();
+            for _ in 0..APPLIED_PER_HOLD {
+                if !self.ready() {
+                    break;
+                }
+                let item = self
+                    .queue
+                    .pop_front()
+                    .expect("ready says that there is one");
+                self.finish(&mut tree, item);
+            }
+            drop(tree);
+            self.woken.sort_by_key(|link| link.id);
+            self.woken.dedup_by_key(|link| link.id);
+            for link in self.woken.drain(..) {
+                link.wake();
+            }
+        }
+    }
+
+    /// Does what time asks for: expiry of sessions, the sweep of containers and TTL nodes. Called
+    /// at least once a tick.
+    pub fn tick(&mut self, now: Now) {
+        for session in self.expiry.due(&self.shared.sessions, now) {
+            tracing::info!(
+                session = format_args!("0x{:x}", session.id),
+                timeout_ms = session.timeout_ms(),
+                "session expired"
+            );
+            self.internal(OpCode::CloseSession, Some(&session), &[], now);
+        }
+        if let Some(at) = self.next_sweep_ms.filter(|at| *at <= now.mono_ms) {
+            let settings = &self.shared.settings;
+            self.next_sweep_ms = Some(at.max(now.mono_ms) + settings.container_check_interval_ms);
+            let per_sweep = settings.container_max_per_minute as i64
+                * settings.container_check_interval_ms.max(60_000)
+                / 60_000;
+            let candidates = self
+                .shared
+                .tree
+                .read()
+                .reap_candidates(now.wall_ms, settings.container_max_never_used_ms);
+            for path in candidates.into_iter().take(per_sweep.max(1) as usize) {
+                let mut body = Vec::new();
+                Writer::wire(&mut body).buf(Some(path.as_bytes()));
+                self.internal(OpCode::DeleteContainer, None, &body, now);
+            }
+        }
+        self.advance();
+    }
+
+    /// When [`Core::tick`] has something to do at the earliest, monotonic ms.
+    pub fn next_tick_ms(&self, now: Now) -> i64 {
+        let tick = i64::from(self.shared.settings.tick_time_ms.max(1));
+        let boundary = (now.mono_ms / tick + 1) * tick;
+        self.next_sweep_ms
+            .map_or(boundary, |sweep| sweep.clamp(now.mono_ms, boundary))
+    }
+
+    /// Requests and internal transactions that are not applied yet.
+    pub fn in_flight(&self) -> usize {
+        self.queue.len()
+    }
+
+    fn write(&mut self, request: WriteRequest, now: Now) {
+        let WriteRequest {
+            link,
+            session,
+            op,
+            xid,
+            body,
+            ids,
+            received_ms,
+        } = request;
+        let settings = &self.shared.settings;
+        let length = body.len() as i64 + 8;
+        let threshold = settings.large_request_threshold;
+        let large_bytes = if threshold >= 0 && length > threshold {
+            length
+        } else {
+            0
+        };
+        if op == OpCode::CloseSession && !self.shared.sessions.begin_close(&session) {
+            // Expiry came first; its transaction closes the connection.
+            self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+            self.shared
+                .large_request_bytes
+                .fetch_sub(large_bytes, Ordering::Relaxed);
+            return;
+        }
+        let made = {
+            let tree = self.shared.tree.read();
+            let asker = Asker {
+                session: Some(&session),
+                xid,
+                ids: &ids,
+            };
+            self.prep.request(settings, &tree, &asker, op, &body, now)
+        };
+        match made {
+            Ok(entry) => {
+                let answer = Answer::Write {
+                    link,
+                    op,
+                    xid,
+                    received_ms,
+                };
+                self.enqueue(entry, answer, large_bytes);
+            }
+            Err(code) => {
+                let answer = Answer::Refused {
+                    link,
+                    op,
+                    xid,
+                    received_ms,
+                    code,
+                };
+                self.queue.push_back(InFlight {
+                    append: None,
+                    answer,
+                    large_bytes,
+                });
+            }
+        }
+    }
+
+    fn internal(&mut self, op: OpCode, session: Option<&Session>, body: &[u8], now: Now) {
+        let made = {
+            let tree = self.shared.tree.read();
+            let asker = Asker {
+                session,
+                xid: 0,
+                ids: &[],
+            };
+            self.prep
+                .request(&self.shared.settings, &tree, &asker, op, body, now)
+        };
+        if let Ok(entry) = made {
+            self.enqueue(entry, Answer::Nobody, 0);
+        }
+    }
+
+    fn enqueue(&mut self, entry: LogEntry<'_>, answer: Answer, large_bytes: i64) {
+        let mut payload = Vec::with_capacity(256);
+        entry.encode(&mut payload);
+        let append = Append {
+            zxid: entry.header.zxid,
+            payload: payload.into(),
+        };
+        self.appends.push(append.clone());
+        self.queue.push_back(InFlight {
+            append: Some(append),
+            answer,
+            large_bytes,
+        });
+    }
+
+    fn ready(&self) -> bool {
+        self.queue.front().is_some_and(|item| {
+            item.append
+                .as_ref()
+                .is_none_or(|append| append.zxid <= self.durable_zxid)
+        })
+    }
+
+    /// Applies and answers the head of the queue.
+    fn finish(&mut self, tree: &mut Tree, item: InFlight) {
+        let InFlight {
+            append,
+            answer,
+            large_bytes,
+        } = item;
+        if large_bytes > 0 {
+            self.shared
+                .large_request_bytes
+                .fetch_sub(large_bytes, Ordering::Relaxed);
+        }
+        let Some(append) = append else {
+            let Answer::Refused {
+                link,
+                op,
+                xid,
+                received_ms,
+                code,
+            } = answer
+            else {
+                unreachable!("only refusals have nothing to log");
+            };
+            let zxid = tree.last_processed_zxid();
+            self.post(&link, op.code(), xid, zxid, received_ms, |out| {
+                reply::header(out, xid, zxid, code);
+            });
+            return;
+        };
+        let entry = LogEntry::decode(&append.payload).expect("what was encoded here decodes");
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.clear();
+        let applied = tree.apply(&entry.header, &entry.txn, &mut changes);
+        self.prep.applied(append.zxid);
+        self.check_digest(tree, &entry);
+        // Events go out before the reply, and before anyone can read what they tell.
+        self.deliver(tree, &changes, append.zxid);
+        self.changes = changes;
+        match answer {
+            Answer::Nobody => {}
+            Answer::Open {
+                link,
+                session,
+                received_ms,
+            } => {
+                link.post(|mailbox| {
+                    mailbox.established = Some(session);
+                    mailbox.answered.push(Answered {
+                        op: SESSION_OPENED,
+                        xid: 0,
+                        zxid: append.zxid,
+                        received_ms,
+                    });
+                });
+                self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+                self.woken.push(link);
+            }
+            Answer::Write {
+                link,
+                op,
+                xid,
+                received_ms,
+            } => {
+                let zxid = append.zxid;
+                self.post(&link, op.code(), xid, zxid, received_ms, |out| {
+                    write_reply(out, op, xid, zxid, &entry, &applied);
+                });
+                if op == OpCode::CloseSession {
+                    link.post(|mailbox| {
+                        mailbox.close.get_or_insert(Close::Flush);
+                    });
+                }
+            }
+            Answer::Refused { .. } => unreachable!("refusals are not logged"),
+        }
+        if matches!(entry.txn, Txn::CloseSession { .. }) {
+            let session = self.shared.sessions.remove(entry.header.client_id);
+            if let Some(link) = session.and_then(|session| session.link()) {
+                link.post(|mailbox| {
+                    mailbox.close.get_or_insert(Close::Now);
+                });
+                self.woken.push(link);
+            }
+        }
+    }
+
+    fn post(
+        &mut self,
+        link: &Arc<Link>,
+        op: i32,
+        xid: i32,
+        zxid: i64,
+        received_ms: i64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        link.post(|mailbox| {
+            write(&mut mailbox.frames);
+            mailbox.answered.push(Answered {
+                op,
+                xid,
+                zxid,
+                received_ms,
+            });
+        });
+        self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.woken.push(link.clone());
+    }
+
+    /// The digest made before logging and the one behind applying must agree: a difference means
+    /// that what is in memory is not what was logged.
+    fn check_digest(&self, tree: &Tree, entry: &LogEntry<'_>) {
+        let zxid = entry.header.zxid;
+        if !self.shared.settings.digest {
+            return;
+        }
+        self.shared.digest_log.lock().note(zxid, tree.digest());
+        let Some(expected) = entry.digest.map(|digest| digest.tree_digest) else {
+            return;
+        };
+        if expected != tree.digest() {
+            let before = self
+                .shared
+                .digest_mismatches
+                .fetch_add(1, Ordering::Relaxed);
+            if before == 0 {
+                tracing::error!(
+                    zxid = format_args!("0x{zxid:x}"),
+                    expected,
+                    found = tree.digest(),
+                    "the tree differs from what the log says"
+                );
+            }
+        }
+    }
+
+    fn deliver(&mut self, tree: &Tree, changes: &[Change], zxid: i64) {
+        if changes.is_empty() {
+            return;
+        }
+        {
+            let mut watches = self.shared.watches.lock();
+            for change in changes {
+                watches.trigger(change, &mut self.fired);
+            }
+        }
+        if self.fired.is_empty() {
+            return;
+        }
+        let links = self.shared.links.read();
+        let settings = &self.shared.settings;
+        for fired in self.fired.drain(..) {
+            let Some(link) = links.get(&fired.conn) else {
+                continue;
+            };
+            if !acl::allows(
+                settings,
+                tree.acl(fired.acl),
+                perms::READ,
+                &link.identities(),
+            ) {
+                continue;
+            }
+            link.post(|mailbox| {
+                mailbox.events += 1;
+                reply::notification(&mut mailbox.frames, zxid, fired.event_type, &fired.path);
+            });
+            self.woken.push(link.clone());
+        }
+    }
+}
+
+fn write_reply(
+    out: &mut Vec<u8>,
+    op: OpCode,
+    xid: i32,
+    zxid: i64,
+    entry: &LogEntry<'_>,
+    applied: &Applied<'_>,
+) {
+    if let Txn::Error { err } = entry.txn {
+        let code = ErrorCode::from_i32(err).unwrap_or(ErrorCode::SystemError);
+        reply::header(out, xid, zxid, code);
+        return;
+    }
+    if let Txn::Multi(txns) = &entry.txn {
+        reply::reply_with_error(out, xid, zxid, ErrorCode::Ok, |to| {
+            for (txn, applied) in txns.iter().zip(&applied.multi) {
+                multi_result(to, txn, applied);
+            }
+            MultiHeader {
+                op: -1,
+                done: true,
+                err: -1,
+            }
+            .write(to);
+        });
+        return;
+    }
+    let code = ErrorCode::from_i32(applied.err).unwrap_or(ErrorCode::SystemError);
+    if code != ErrorCode::Ok {
+        reply::header(out, xid, zxid, code);
+        return;
+    }
+    reply::reply_with_error(out, xid, zxid, ErrorCode::Ok, |to| match op {
+        OpCode::Create => to.str(applied.path),
+        OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
+            to.str(applied.path);
+            applied.stat.unwrap_or_default().write(to);
+        }
+        OpCode::SetData | OpCode::SetAcl => applied.stat.unwrap_or_default().write(to),
+        _ => {}
+    });
+}
+
+/// One part of the reply to a multi (`OpResult` in Java).
+fn multi_result(to: &mut Writer<'_>, txn: &Txn<'_>, applied: &Applied<'_>) {
+    if applied.kind == kind::ERROR || applied.err != 0 {
+        MultiHeader {
+            op: -1,
+            done: false,
+            err: applied.err,
+        }
+        .write(to);
+        to.i32(applied.err);
+        return;
+    }
+    // All creates but the first kind answer as create2.
+    let op = match txn.kind() {
+        kind::CREATE_CONTAINER | kind::CREATE_TTL => kind::CREATE2,
+        kind => kind,
+    };
+    MultiHeader {
+        op,
+        done: false,
+        err: 0,
+    }
+    .write(to);
+    match op {
+        kind::CREATE => to.str(applied.path),
+        kind::CREATE2 => {
+            to.str(applied.path);
+            applied.stat.unwrap_or_default().write(to);
+        }
+        kind::SET_DATA => applied.stat.unwrap_or_default().write(to),
+        _ => {}
+    }
+}

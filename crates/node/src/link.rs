@@ -1,0 +1,242 @@
+//! What a connection and the core share: a mailbox, the identities, a few counters.
+
+use parking_lot::{Mutex, RwLock};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
+use zooid_proto::records::Id;
+
+use crate::sessions::Session;
+
+/// Number of a connection, never used twice by one server.
+pub type ConnId = u64;
+
+/// Wakes whoever drives a connection, so that it looks into its mailbox.
+pub trait Wake: Send + Sync {
+    /// May be called from any thread, any number of times.
+    fn wake(&self);
+}
+
+/// The shared half of a connection.
+///
+/// The core fills the mailbox only while it holds the tree for writing; the connection empties it
+/// while it holds the tree for reading. So an event is in the connection's output before the first
+/// reply that reveals its change.
+pub struct Link {
+    /// The connection.
+    pub id: ConnId,
+    /// Whom it goes to.
+    pub peer: SocketAddr,
+    /// When it began, wall clock, ms since 1970.
+    pub since_ms: i64,
+    mailbox: Mutex<Mailbox>,
+    /// Whether there is something in the mailbox: saves the lock on the way of a read.
+    pending: AtomicBool,
+    identities: RwLock<Arc<[Id<'static>]>>,
+    wake: Box<dyn Wake>,
+    /// What `cons` shows.
+    pub counters: Counters,
+}
+
+/// What the core leaves for a connection.
+#[derive(Default)]
+pub struct Mailbox {
+    /// Frames to send, in order.
+    pub frames: Vec<u8>,
+    /// Events among the frames.
+    pub events: u64,
+    /// Requests that were answered.
+    pub answered: Vec<Answered>,
+    /// The session that the connection has from now on.
+    pub established: Option<Arc<Session>>,
+    /// Whether the connection ends, and how.
+    pub close: Option<Close>,
+}
+
+/// A request that the core answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered {
+    /// [`OpCode`](zooid_proto::OpCode) as a number, or [`SESSION_OPENED`].
+    pub op: i32,
+    /// xid of the request.
+    pub xid: i32,
+    /// zxid of the reply.
+    pub zxid: i64,
+    /// Monotonic time at which the request was read, ms.
+    pub received_ms: i64,
+}
+
+/// The operation that opens a session, in counters.
+pub const SESSION_OPENED: i32 = -10;
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// After what is queued has been sent.
+    Flush,
+    /// At once.
+    Now,
+}
+
+/// Counters of one connection.
+pub struct Counters {
+    /// Frames received.
+    pub received: AtomicU64,
+    /// Frames sent.
+    pub sent: AtomicU64,
+    /// Writes and handshakes not answered yet.
+    pub outstanding: AtomicU64,
+    /// Session, 0 before the handshake is done.
+    pub session: AtomicI64,
+    /// Negotiated session timeout, ms.
+    pub timeout_ms: AtomicI32,
+    /// Number of the last operation; 0 before the first.
+    pub last_op: AtomicI32,
+    /// xid of the last request.
+    pub last_xid: AtomicI64,
+    /// Last zxid sent.
+    pub last_zxid: AtomicI64,
+    /// Monotonic time of the last reply, ms.
+    pub last_reply_ms: AtomicI64,
+    /// Latency of the last request, ms.
+    pub last_latency_ms: AtomicI64,
+    /// Shortest latency, ms; `i64::MAX` before the first.
+    pub min_latency_ms: AtomicI64,
+    /// Longest latency, ms.
+    pub max_latency_ms: AtomicI64,
+    /// Sum of latencies, ms.
+    pub latency_sum_ms: AtomicI64,
+    /// Number of latencies summed.
+    pub latency_count: AtomicI64,
+}
+
+impl Counters {
+    fn new() -> Counters {
+        Counters {
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            outstanding: AtomicU64::new(0),
+            session: AtomicI64::new(0),
+            timeout_ms: AtomicI32::new(0),
+            last_op: AtomicI32::new(0),
+            last_xid: AtomicI64::new(-1),
+            last_zxid: AtomicI64::new(-1),
+            last_reply_ms: AtomicI64::new(0),
+            last_latency_ms: AtomicI64::new(0),
+            min_latency_ms: AtomicI64::new(i64::MAX),
+            max_latency_ms: AtomicI64::new(0),
+            latency_sum_ms: AtomicI64::new(0),
+            latency_count: AtomicI64::new(0),
+        }
+    }
+
+    /// Forgets what `crst` forgets.
+    pub fn reset(&self) {
+        self.received.store(0, Ordering::Relaxed);
+        self.sent.store(0, Ordering::Relaxed);
+        self.last_op.store(0, Ordering::Relaxed);
+        self.last_xid.store(-1, Ordering::Relaxed);
+        self.last_zxid.store(-1, Ordering::Relaxed);
+        self.last_reply_ms.store(0, Ordering::Relaxed);
+        self.last_latency_ms.store(0, Ordering::Relaxed);
+        self.min_latency_ms.store(i64::MAX, Ordering::Relaxed);
+        self.max_latency_ms.store(0, Ordering::Relaxed);
+        self.latency_sum_ms.store(0, Ordering::Relaxed);
+        self.latency_count.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that a request was answered. Only the connection itself writes: plain loads and
+    /// stores keep the way of a read free of locked instructions.
+    pub(crate) fn answered(&self, answered: &Answered, now_ms: i64) {
+        let Answered {
+            op,
+            xid,
+            zxid,
+            received_ms,
+        } = *answered;
+        let latency_ms = (now_ms - received_ms).max(0);
+        bump(&self.sent, 1);
+        self.last_op.store(op, Ordering::Relaxed);
+        self.last_xid.store(i64::from(xid), Ordering::Relaxed);
+        self.last_zxid.store(zxid, Ordering::Relaxed);
+        self.last_reply_ms.store(now_ms, Ordering::Relaxed);
+        self.last_latency_ms.store(latency_ms, Ordering::Relaxed);
+        if latency_ms < self.min_latency_ms.load(Ordering::Relaxed) {
+            self.min_latency_ms.store(latency_ms, Ordering::Relaxed);
+        }
+        if latency_ms > self.max_latency_ms.load(Ordering::Relaxed) {
+            self.max_latency_ms.store(latency_ms, Ordering::Relaxed);
+        }
+        let sum = self.latency_sum_ms.load(Ordering::Relaxed);
+        self.latency_sum_ms
+            .store(sum + latency_ms, Ordering::Relaxed);
+        let count = self.latency_count.load(Ordering::Relaxed);
+        self.latency_count.store(count + 1, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+}
+
+impl Link {
+    /// A link of a connection that was just accepted.
+    pub fn new(id: ConnId, peer: SocketAddr, since_ms: i64, wake: Box<dyn Wake>) -> Link {
+        Link {
+            id,
+            peer,
+            since_ms,
+            mailbox: Mutex::default(),
+            pending: AtomicBool::new(false),
+            identities: RwLock::new(Arc::from([crate::auth::ip_identity(peer.ip())])),
+            wake,
+            counters: Counters::new(),
+        }
+    }
+
+    /// The identities of the connection now.
+    pub fn identities(&self) -> Arc<[Id<'static>]> {
+        self.identities.read().clone()
+    }
+
+    /// Adds identities; those that the connection has already stay single.
+    pub fn add_identities(&self, ids: Vec<Id<'static>>) {
+        let mut current = self.identities.write();
+        let mut all = current.to_vec();
+        for id in ids {
+            if !all.contains(&id) {
+                all.push(id);
+            }
+        }
+        *current = all.into();
+    }
+
+    /// Leaves something for the connection; it is woken by [`Link::wake`].
+    pub fn post(&self, leave: impl FnOnce(&mut Mailbox)) {
+        leave(&mut self.mailbox.lock());
+        self.pending.store(true, Ordering::Release);
+    }
+
+    /// Wakes the driver of the connection.
+    pub fn wake(&self) {
+        self.wake.wake();
+    }
+
+    /// Ends the connection from outside.
+    pub fn close(&self, how: Close) {
+        self.post(|mailbox| {
+            mailbox.close.get_or_insert(how);
+        });
+        self.wake();
+    }
+
+    /// Takes what was left since the last look.
+    pub(crate) fn collect(&self) -> Option<Mailbox> {
+        if !self.pending.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut mailbox = self.mailbox.lock();
+        self.pending.store(false, Ordering::Relaxed);
+        Some(std::mem::take(&mut *mailbox))
+    }
+}

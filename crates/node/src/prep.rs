@@ -1,0 +1,675 @@
+//! From a request to a transaction: every check that a write must pass, in the order in which
+//! Apache ZooKeeper makes them (`PrepRequestProcessor` in Java).
+
+use crate::acl;
+use crate::sessions::Session;
+use crate::settings::Settings;
+use crate::time::Now;
+use crate::view::{AclRef, DataRef, Record, View};
+use std::borrow::Cow;
+use std::sync::Arc;
+use zooid_proto::client::{MultiOp, create_mode};
+use zooid_proto::jute::{Buf, List, Str};
+use zooid_proto::ops::Request;
+use zooid_proto::path;
+use zooid_proto::records::{Acl, Id, StatPersisted, perms};
+use zooid_proto::txn::{
+    CheckVersionTxn, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn, LogEntry, SetAclTxn,
+    SetDataTxn, Txn, TxnDigest, TxnHeader,
+};
+use zooid_proto::{ErrorCode, Jute, OpCode};
+use zooid_tree::{DIGEST_VERSION, OwnerClass, Tree};
+
+/// Who asks for a write, and in the name of what.
+pub(crate) struct Asker<'r> {
+    /// The session; `None` for the server itself.
+    pub session: Option<&'r Session>,
+    /// xid of the request.
+    pub xid: i32,
+    /// Identities of the connection when the request came.
+    pub ids: &'r [Id<'static>],
+}
+
+/// Makes transactions.
+pub(crate) struct Prep {
+    view: View,
+    last_zxid: i64,
+}
+
+/// Nodes that cannot be deleted.
+const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+
+impl Prep {
+    /// A maker of transactions behind `last_zxid`.
+    pub(crate) fn new(last_zxid: i64) -> Prep {
+        Prep {
+            view: View::default(),
+            last_zxid,
+        }
+    }
+
+    /// Notes that transactions up to `zxid` are applied.
+    pub(crate) fn applied(&mut self, zxid: i64) {
+        self.view.applied(zxid);
+    }
+
+    /// Makes the transaction of a write request. A request that is refused makes one too: an
+    /// error takes its place in the order. Only a body that cannot be decoded gets none (that of
+    /// a multi does, as in Java), because an ensemble would hang on what Java makes of it.
+    pub(crate) fn request<'b>(
+        &mut self,
+        settings: &Settings,
+        tree: &Tree,
+        asker: &Asker<'_>,
+        op: OpCode,
+        body: &'b [u8],
+        now: Now,
+    ) -> Result<LogEntry<'b>, ErrorCode> {
+        let decoded = Request::decode(op, body);
+        if decoded.is_err() && op != OpCode::Multi {
+            return Err(ErrorCode::MarshallingError);
+        }
+        self.view.begin(tree);
+        self.last_zxid += 1;
+        let work = &mut Work {
+            settings,
+            tree,
+            asker,
+            view: &mut self.view,
+            zxid: self.last_zxid,
+            now,
+        };
+        let before = work.view.digest();
+        // An error of a multi of reads carries a digest in Java; those of other requests do not.
+        let made = match decoded {
+            Err(_) => Err(ErrorCode::MarshallingError),
+            Ok(request) => work.make(request),
+        };
+        let refused = made.is_err();
+        let txn = made.unwrap_or_else(|code| {
+            work.view.roll_back(work.zxid, before);
+            Txn::Error { err: code.code() }
+        });
+        Ok(self.entry(asker, txn, settings.digest && !refused, now))
+    }
+
+    /// Makes the transaction that opens a session.
+    pub(crate) fn open_session(
+        &mut self,
+        settings: &Settings,
+        tree: &Tree,
+        session: &Session,
+        timeout_ms: i32,
+        now: Now,
+    ) -> LogEntry<'static> {
+        self.view.begin(tree);
+        self.last_zxid += 1;
+        let asker = Asker {
+            session: Some(session),
+            xid: 0,
+            ids: &[],
+        };
+        self.entry(
+            &asker,
+            Txn::CreateSession { timeout_ms },
+            settings.digest,
+            now,
+        )
+    }
+
+    fn entry<'b>(
+        &self,
+        asker: &Asker<'_>,
+        txn: Txn<'b>,
+        with_digest: bool,
+        now: Now,
+    ) -> LogEntry<'b> {
+        LogEntry {
+            header: TxnHeader {
+                client_id: asker.session.map_or(0, |session| session.id),
+                cxid: asker.xid,
+                zxid: self.last_zxid,
+                time_ms: now.wall_ms,
+                kind: txn.kind(),
+            },
+            txn,
+            digest: with_digest.then(|| TxnDigest {
+                version: DIGEST_VERSION,
+                tree_digest: self.view.digest(),
+            }),
+        }
+    }
+}
+
+/// One transaction in the making.
+struct Work<'w> {
+    settings: &'w Settings,
+    tree: &'w Tree,
+    asker: &'w Asker<'w>,
+    view: &'w mut View,
+    zxid: i64,
+    now: Now,
+}
+
+/// The common part of all creates.
+struct Create<'b> {
+    path: Str<'b>,
+    data: Buf<'b>,
+    acl: List<Acl<'b>>,
+    flags: i32,
+    ttl_ms: i64,
+}
+
+impl<'w> Work<'w> {
+    fn make<'b>(&mut self, request: Request<'b>) -> Result<Txn<'b>, ErrorCode> {
+        match request {
+            Request::Multi(multi) => self.multi(multi.ops),
+            Request::Create(r) => {
+                self.create(OpCode::Create, Create::new(r.path, r.data, r.acl, r.flags))
+            }
+            Request::Create2(r) => {
+                self.create(OpCode::Create2, Create::new(r.path, r.data, r.acl, r.flags))
+            }
+            Request::CreateContainer(r) => self.create(
+                OpCode::CreateContainer,
+                Create::new(r.path, r.data, r.acl, r.flags),
+            ),
+            Request::CreateTtl(r) => {
+                let create = Create {
+                    path: r.path,
+                    data: r.data,
+                    acl: r.acl,
+                    flags: r.flags,
+                    ttl_ms: r.ttl_ms,
+                };
+                self.create(OpCode::CreateTtl, create)
+            }
+            Request::Delete(r) => self.delete(r.path, r.version),
+            Request::DeleteContainer(r) => self.delete_container(r.path),
+            Request::SetData(r) => self.set_data(r.path, r.data, r.version),
+            Request::SetAcl(r) => self.set_acl(r.path, r.acl, r.version),
+            Request::Reconfig(_) => self.reconfig(),
+            Request::CloseSession(_) => self.close_session(),
+            other => unreachable!("{:?} is not a write", other.op()),
+        }
+    }
+
+    fn session(&self) -> Result<(), ErrorCode> {
+        match self.asker.session {
+            Some(session) if session.is_closing() => Err(ErrorCode::SessionExpired),
+            _ => Ok(()),
+        }
+    }
+
+    fn allowed(&self, record: &Record, wanted: i32) -> Result<(), ErrorCode> {
+        let list = View::acl(self.tree, record);
+        if acl::allows(self.settings, list, wanted, self.asker.ids) {
+            Ok(())
+        } else {
+            Err(ErrorCode::NoAuth)
+        }
+    }
+
+    fn existing(&self, path: &str) -> Result<Record, ErrorCode> {
+        self.view.get(self.tree, path).ok_or(ErrorCode::NoNode)
+    }
+
+    fn is_ephemeral(&self, record: &Record) -> bool {
+        let owner = record.stat.as_ref().map_or(0, |stat| stat.ephemeral_owner);
+        let class = OwnerClass::of(
+            owner,
+            self.settings.extended_types,
+            self.settings.emulate353,
+        );
+        matches!(class, OwnerClass::Ephemeral(_))
+    }
+
+    fn create<'b>(&mut self, op: OpCode, create: Create<'b>) -> Result<Txn<'b>, ErrorCode> {
+        let Create {
+            path,
+            data,
+            acl: list,
+            flags,
+            ttl_ms,
+        } = create;
+        if !(create_mode::PERSISTENT..=create_mode::PERSISTENT_SEQUENTIAL_WITH_TTL).contains(&flags)
+        {
+            return Err(ErrorCode::BadArguments);
+        }
+        let with_ttl = create_mode::is_ttl(flags);
+        if with_ttl && !self.settings.extended_types {
+            return Err(ErrorCode::Unimplemented);
+        }
+        let ttl_fits = if with_ttl {
+            (1..=zooid_tree::owner::MAX_TTL_MS).contains(&ttl_ms)
+        } else {
+            // Java takes createTTL without a TTL mode when the ttl is negative, and dies of the
+            // transaction that it makes.
+            ttl_ms < 0 && op != OpCode::CreateTtl
+        };
+        if !ttl_fits {
+            return Err(ErrorCode::BadArguments);
+        }
+        self.session()?;
+        let path = path.ok_or(ErrorCode::MarshallingError)?;
+        let slash = path.rfind('/').filter(|_| !path.contains('\0'));
+        let slash = slash.ok_or(ErrorCode::BadArguments)?;
+        let list = acl::accept(self.settings, list, self.asker.ids)?;
+        let parent_path = path[..slash].to_owned();
+        let parent = self.existing(&parent_path)?;
+        self.allowed(&parent, perms::CREATE)?;
+        let parent_stat = parent.stat.expect("an existing node has a state");
+        let path: Cow<'b, str> = if create_mode::is_sequential(flags) {
+            Cow::Owned(format!("{path}{:010}", parent_stat.cversion))
+        } else {
+            path
+        };
+        path::validate(&path).map_err(|_| ErrorCode::BadArguments)?;
+        if self.view.get(self.tree, &path).is_some() {
+            return Err(ErrorCode::NodeExists);
+        }
+        if self.is_ephemeral(&Record {
+            stat: Some(parent_stat),
+            ..parent.clone()
+        }) {
+            return Err(ErrorCode::NoChildrenForEphemerals);
+        }
+        let bytes = data.as_deref().map_or(0, <[u8]>::len);
+        self.quota(&path, bytes as i64, 1)?;
+        if is_quota_of_root(&path) {
+            return Err(ErrorCode::BadArguments);
+        }
+
+        let ephemeral = create_mode::is_ephemeral(flags) && op != OpCode::CreateContainer;
+        let owner = match op {
+            OpCode::CreateContainer => zooid_tree::owner::CONTAINER_OWNER,
+            OpCode::CreateTtl => zooid_tree::owner::ttl_owner(ttl_ms),
+            _ if ephemeral => self.asker.session.map_or(0, |session| session.id),
+            _ => 0,
+        };
+        let cversion = parent_stat.cversion.wrapping_add(1);
+        let before = parent.digest;
+        let parent = Record {
+            stat: Some(StatPersisted {
+                cversion,
+                pzxid: self.zxid,
+                ..parent_stat
+            }),
+            children: parent.children + 1,
+            ..parent
+        };
+        self.view
+            .push(self.tree, self.zxid, &parent_path, before, parent);
+        let node = Record {
+            stat: Some(StatPersisted {
+                czxid: self.zxid,
+                mzxid: self.zxid,
+                pzxid: self.zxid,
+                ctime: self.now.wall_ms,
+                mtime: self.now.wall_ms,
+                ephemeral_owner: owner,
+                ..StatPersisted::default()
+            }),
+            children: 0,
+            acl: AclRef::Own(list.iter().cloned().map(Jute::into_owned).collect()),
+            data: DataRef::Own(data.as_deref().map(Arc::from)),
+            digest: 0,
+        };
+        self.view.push(self.tree, self.zxid, &path, 0, node);
+
+        let acl = Some(list);
+        Ok(match op {
+            OpCode::CreateContainer => Txn::CreateContainer(CreateContainerTxn {
+                path,
+                data,
+                acl,
+                parent_cversion: cversion,
+            }),
+            OpCode::CreateTtl => Txn::CreateTtl(CreateTtlTxn {
+                path,
+                data,
+                acl,
+                parent_cversion: cversion,
+                ttl_ms,
+            }),
+            _ => {
+                let txn = CreateTxn {
+                    path,
+                    data,
+                    acl,
+                    ephemeral,
+                    parent_cversion: cversion,
+                };
+                // Java keeps the kind of create2 in the log.
+                if op == OpCode::Create2 {
+                    Txn::Create2(txn)
+                } else {
+                    Txn::Create(txn)
+                }
+            }
+        })
+    }
+
+    /// The path of a node to delete, and its parent's.
+    fn deletable<'b>(path: Str<'b>) -> Result<(Cow<'b, str>, String), ErrorCode> {
+        let path = path.ok_or(ErrorCode::MarshallingError)?;
+        let slash = path.rfind('/').filter(|_| !path.contains('\0'));
+        let slash = slash.ok_or(ErrorCode::BadArguments)?;
+        if SPECIAL.contains(&&*path) {
+            return Err(ErrorCode::BadArguments);
+        }
+        let parent = path[..slash].to_owned();
+        Ok((path, parent))
+    }
+
+    fn delete<'b>(&mut self, path: Str<'b>, version: i32) -> Result<Txn<'b>, ErrorCode> {
+        self.session()?;
+        let (path, parent_path) = Self::deletable(path)?;
+        let parent = self.existing(&parent_path)?;
+        self.allowed(&parent, perms::DELETE)?;
+        let node = self.existing(&path)?;
+        next_version(node.stat.map_or(0, |stat| stat.version), version)?;
+        if node.children > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        self.push_delete(&path, &parent_path, node, parent, true);
+        Ok(Txn::Delete(DeleteTxn { path }))
+    }
+
+    /// Java checks no ACL here, so that any client may delete any empty node; the same right as
+    /// for a delete is asked of clients.
+    fn delete_container<'b>(&mut self, path: Buf<'b>) -> Result<Txn<'b>, ErrorCode> {
+        let path = path.ok_or(ErrorCode::MarshallingError)?;
+        let path = match path {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+        };
+        let (path, parent_path) = Self::deletable(Some(path))?;
+        if self.asker.session.is_some() {
+            self.session()?;
+            let parent = self.existing(&parent_path)?;
+            self.allowed(&parent, perms::DELETE)?;
+        }
+        let node = self.existing(&path)?;
+        if node.children > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        if self.is_ephemeral(&node) {
+            return Err(ErrorCode::BadVersion);
+        }
+        let parent = self.existing(&parent_path)?;
+        self.push_delete(&path, &parent_path, node, parent, true);
+        Ok(Txn::DeleteContainer(DeleteTxn { path }))
+    }
+
+    fn push_delete(
+        &mut self,
+        path: &str,
+        parent_path: &str,
+        node: Record,
+        parent: Record,
+        lower_children: bool,
+    ) {
+        let before = parent.digest;
+        let stat = parent.stat.expect("an existing node has a state");
+        let parent = Record {
+            stat: Some(StatPersisted {
+                pzxid: self.zxid,
+                ..stat
+            }),
+            children: parent.children - i32::from(lower_children),
+            ..parent
+        };
+        self.view
+            .push(self.tree, self.zxid, parent_path, before, parent);
+        let before = node.digest;
+        self.view.push(
+            self.tree,
+            self.zxid,
+            path,
+            before,
+            Record { stat: None, ..node },
+        );
+    }
+
+    fn set_data<'b>(
+        &mut self,
+        path: Str<'b>,
+        data: Buf<'b>,
+        version: i32,
+    ) -> Result<Txn<'b>, ErrorCode> {
+        self.session()?;
+        let path = validated(path)?;
+        let node = self.existing(&path)?;
+        self.allowed(&node, perms::WRITE)?;
+        let old = self.view.data_len(self.tree, &path, &node) as i64;
+        let new = data.as_deref().map_or(0, <[u8]>::len) as i64;
+        self.quota(&path, new - old, 0)?;
+        let stat = node.stat.expect("an existing node has a state");
+        let version = next_version(stat.version, version)?;
+        let before = node.digest;
+        let node = Record {
+            stat: Some(StatPersisted {
+                version,
+                mtime: self.now.wall_ms,
+                mzxid: self.zxid,
+                ..stat
+            }),
+            data: DataRef::Own(data.as_deref().map(Arc::from)),
+            ..node
+        };
+        self.view.push(self.tree, self.zxid, &path, before, node);
+        Ok(Txn::SetData(SetDataTxn {
+            path,
+            data,
+            version,
+        }))
+    }
+
+    fn set_acl<'b>(
+        &mut self,
+        path: Str<'b>,
+        list: List<Acl<'b>>,
+        version: i32,
+    ) -> Result<Txn<'b>, ErrorCode> {
+        self.session()?;
+        let path = validated(path)?;
+        let list = acl::accept(self.settings, list, self.asker.ids)?;
+        let node = self.existing(&path)?;
+        self.allowed(&node, perms::ADMIN)?;
+        let stat = node.stat.expect("an existing node has a state");
+        let version = next_version(stat.aversion, version)?;
+        let before = node.digest;
+        let node = Record {
+            stat: Some(StatPersisted {
+                aversion: version,
+                ..stat
+            }),
+            acl: AclRef::Own(list.iter().cloned().map(Jute::into_owned).collect()),
+            ..node
+        };
+        self.view.push(self.tree, self.zxid, &path, before, node);
+        Ok(Txn::SetAcl(SetAclTxn {
+            path,
+            acl: Some(list),
+            version,
+        }))
+    }
+
+    fn check<'b>(&mut self, path: Str<'b>, version: i32) -> Result<Txn<'b>, ErrorCode> {
+        self.session()?;
+        let path = validated(path)?;
+        let node = self.existing(&path)?;
+        self.allowed(&node, perms::READ)?;
+        let version = next_version(node.stat.map_or(0, |stat| stat.version), version)?;
+        Ok(Txn::Check(CheckVersionTxn { path, version }))
+    }
+
+    /// A standalone server has no members to change.
+    fn reconfig<'b>(&mut self) -> Result<Txn<'b>, ErrorCode> {
+        if !self.settings.reconfig {
+            return Err(ErrorCode::ReconfigDisabled);
+        }
+        self.session()?;
+        Err(ErrorCode::Unimplemented)
+    }
+
+    /// No check of the session: expiry comes this way too, when it is closing already.
+    fn close_session<'b>(&mut self) -> Result<Txn<'b>, ErrorCode> {
+        let session = self.asker.session.map_or(0, |session| session.id);
+        let paths = self.view.ephemerals(self.tree, session);
+        for path in &paths {
+            let node = self.existing(path)?;
+            let parent_path = path::parent(path).unwrap_or("/").to_owned();
+            let parent = self.existing(&parent_path)?;
+            // The count of children stays, as in Java: the parent is deletable only when the end
+            // of the session is applied.
+            self.push_delete(path, &parent_path, node, parent, false);
+        }
+        let paths = paths
+            .into_iter()
+            .map(|path| Some(Cow::Owned(path)))
+            .collect();
+        Ok(Txn::CloseSession {
+            paths: self.settings.close_session_txn.then_some(paths),
+        })
+    }
+
+    /// Java fails on a multi as a whole where it cannot make an operation of a part. Otherwise the
+    /// first part that is refused makes errors of all.
+    fn multi<'b>(&mut self, ops: Vec<MultiOp<'b>>) -> Result<Txn<'b>, ErrorCode> {
+        if ops.iter().any(|op| op.is_read() || !is_well_formed(op)) {
+            return Err(ErrorCode::MarshallingError);
+        }
+        let before = self.view.digest();
+        let mut txns = Vec::with_capacity(ops.len());
+        let mut failed = false;
+        for op in ops {
+            if failed {
+                txns.push(Txn::Error {
+                    err: ErrorCode::RuntimeInconsistency.code(),
+                });
+                continue;
+            }
+            match self.part(op) {
+                Ok(txn) => txns.push(txn),
+                Err(ErrorCode::MarshallingError) => return Err(ErrorCode::MarshallingError),
+                Err(code) => {
+                    failed = true;
+                    self.view.roll_back(self.zxid, before);
+                    txns.push(Txn::Error { err: code.code() });
+                }
+            }
+        }
+        Ok(Txn::Multi(txns))
+    }
+
+    fn part<'b>(&mut self, op: MultiOp<'b>) -> Result<Txn<'b>, ErrorCode> {
+        match op {
+            MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r)
+                if r.flags == create_mode::CONTAINER =>
+            {
+                self.create(
+                    OpCode::CreateContainer,
+                    Create::new(r.path, r.data, r.acl, r.flags),
+                )
+            }
+            MultiOp::Create(r) => {
+                self.create(OpCode::Create, Create::new(r.path, r.data, r.acl, r.flags))
+            }
+            MultiOp::Create2(r) => {
+                self.create(OpCode::Create2, Create::new(r.path, r.data, r.acl, r.flags))
+            }
+            MultiOp::CreateContainer(r) => self.create(
+                OpCode::CreateContainer,
+                Create::new(r.path, r.data, r.acl, r.flags),
+            ),
+            MultiOp::CreateTtl(r) if !create_mode::is_ttl(r.flags) => {
+                self.create(OpCode::Create, Create::new(r.path, r.data, r.acl, r.flags))
+            }
+            MultiOp::CreateTtl(r) => {
+                let create = Create {
+                    path: r.path,
+                    data: r.data,
+                    acl: r.acl,
+                    flags: r.flags,
+                    ttl_ms: r.ttl_ms,
+                };
+                self.create(OpCode::CreateTtl, create)
+            }
+            MultiOp::Delete(r) => self.delete(r.path, r.version),
+            MultiOp::SetData(r) => self.set_data(r.path, r.data, r.version),
+            MultiOp::Check(r) => self.check(r.path, r.version),
+            MultiOp::GetData(_) | MultiOp::GetChildren(_) => Err(ErrorCode::MarshallingError),
+        }
+    }
+
+    /// Hard limits count against what is applied, not against what is under way, as in Java.
+    fn quota(&self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
+        if !self.settings.enforce_quota {
+            return Ok(());
+        }
+        let Some(quota) = self.tree.quota_for(path) else {
+            return Ok(());
+        };
+        let (Some(limits), Some(usage)) = (quota.limits, quota.usage) else {
+            return Ok(());
+        };
+        let exceeded = |limit: i64, used: i64, more: i64| {
+            more != 0 && limit > -1 && used.saturating_add(more) > limit
+        };
+        if exceeded(limits.count_hard_limit(), usage.count(), count)
+            || exceeded(limits.byte_hard_limit(), usage.bytes(), bytes)
+        {
+            return Err(ErrorCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+}
+
+impl<'b> Create<'b> {
+    fn new(path: Str<'b>, data: Buf<'b>, acl: List<Acl<'b>>, flags: i32) -> Create<'b> {
+        Create {
+            path,
+            data,
+            acl,
+            flags,
+            ttl_ms: -1,
+        }
+    }
+}
+
+/// What Java refuses while it decodes a multi: unknown modes, TTL modes without a ttl, null paths.
+fn is_well_formed(op: &MultiOp<'_>) -> bool {
+    match op {
+        MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => {
+            r.path.is_some()
+                && (create_mode::PERSISTENT..=create_mode::CONTAINER).contains(&r.flags)
+        }
+        MultiOp::CreateTtl(r) => r.path.is_some(),
+        MultiOp::Delete(r) => r.path.is_some(),
+        MultiOp::SetData(r) => r.path.is_some(),
+        MultiOp::Check(r) => r.path.is_some(),
+        MultiOp::GetData(r) => r.path.is_some(),
+        MultiOp::GetChildren(r) => r.path.is_some(),
+    }
+}
+
+/// A limits node in the room of quotas itself would limit the root: Java dies of it.
+fn is_quota_of_root(path: &str) -> bool {
+    path == "/zookeeper/quota/zookeeper_limits"
+}
+
+fn validated(path: Str<'_>) -> Result<Cow<'_, str>, ErrorCode> {
+    let path = path.ok_or(ErrorCode::BadArguments)?;
+    path::validate(&path).map_err(|_| ErrorCode::BadArguments)?;
+    Ok(path)
+}
+
+/// The version behind `current`, if `expected` is -1 or the current one. It wraps.
+fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
+    if expected != -1 && expected != current {
+        return Err(ErrorCode::BadVersion);
+    }
+    Ok(current.wrapping_add(1))
+}

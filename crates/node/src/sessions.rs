@@ -1,0 +1,343 @@
+//! Sessions of clients: ids, passwords, timeouts (`SessionTrackerImpl` in Java).
+
+use crate::link::{Close, Link};
+use crate::time::Now;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
+
+/// Session ids with this value would mark containers, so it is left out.
+const CONTAINER_OWNER: i64 = i64::MIN;
+
+/// One session.
+pub struct Session {
+    /// Its id.
+    pub id: i64,
+    timeout_ms: AtomicI32,
+    /// Monotonic time at which it expires unless touched, ms; a multiple of a tick.
+    expires_at_ms: AtomicI64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    closing: bool,
+    link: Weak<Link>,
+}
+
+impl Session {
+    /// Negotiated timeout, ms.
+    pub fn timeout_ms(&self) -> i32 {
+        self.timeout_ms.load(Ordering::Relaxed)
+    }
+
+    /// Monotonic time at which it expires unless touched, ms.
+    pub fn expires_at_ms(&self) -> i64 {
+        self.expires_at_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether its end has begun.
+    pub fn is_closing(&self) -> bool {
+        self.state.lock().closing
+    }
+
+    /// The connection that it is attached to, if that is still there.
+    pub fn link(&self) -> Option<Arc<Link>> {
+        self.state.lock().link.upgrade()
+    }
+}
+
+/// All sessions of a server.
+pub struct Sessions {
+    tick_ms: i64,
+    table: RwLock<Table>,
+    /// Sessions whose expiry was set since the buckets were last looked at.
+    fresh: Mutex<Vec<Arc<Session>>>,
+}
+
+struct Table {
+    sessions: HashMap<i64, Arc<Session>, foldhash::fast::FixedState>,
+    next_id: i64,
+}
+
+/// Why a session cannot be attached to: unknown, over, or a wrong password. Clients are not told
+/// which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
+impl Sessions {
+    /// An empty table. `now` seeds the ids: the wall clock does not come back after a reboot, as
+    /// the clock that Java uses does.
+    pub fn new(server_id: u8, tick_ms: i32, now: Now) -> Sessions {
+        let time = ((now.wall_ms as u64) << 24 >> 8) as i64;
+        let next_id = time | i64::from(server_id) << 56;
+        Sessions {
+            tick_ms: i64::from(tick_ms.max(1)),
+            table: RwLock::new(Table {
+                sessions: HashMap::default(),
+                next_id,
+            }),
+            fresh: Mutex::default(),
+        }
+    }
+
+    /// Makes a session for a connection.
+    pub fn create(&self, timeout_ms: i32, link: &Arc<Link>, now: Now) -> Arc<Session> {
+        let mut table = self.table.write();
+        while table.next_id == CONTAINER_OWNER || table.sessions.contains_key(&table.next_id) {
+            table.next_id += 1;
+        }
+        let id = table.next_id;
+        table.next_id += 1;
+        self.insert(&mut table, id, timeout_ms, Arc::downgrade(link), now)
+    }
+
+    /// Takes over a session found on disk, with a full timeout before it.
+    pub fn restore(&self, id: i64, timeout_ms: i32, now: Now) {
+        self.insert(&mut self.table.write(), id, timeout_ms, Weak::new(), now);
+    }
+
+    fn insert(
+        &self,
+        table: &mut Table,
+        id: i64,
+        timeout_ms: i32,
+        link: Weak<Link>,
+        now: Now,
+    ) -> Arc<Session> {
+        let session = Arc::new(Session {
+            id,
+            timeout_ms: AtomicI32::new(timeout_ms),
+            expires_at_ms: AtomicI64::new(0),
+            state: Mutex::new(State {
+                closing: false,
+                link,
+            }),
+        });
+        self.touch(&session, timeout_ms, now);
+        table.sessions.insert(id, session.clone());
+        self.fresh.lock().push(session.clone());
+        session
+    }
+
+    /// Attaches a connection to a session that it had. The connection attached before is closed.
+    /// The password is checked first: a wrong one disturbs nobody.
+    pub fn attach(
+        &self,
+        id: i64,
+        password_given: &[u8],
+        timeout_ms: i32,
+        link: &Arc<Link>,
+        now: Now,
+    ) -> Result<Arc<Session>, Refused> {
+        if id == 0 || password_given != password(id) {
+            return Err(Refused);
+        }
+        let session = self.get(id).ok_or(Refused)?;
+        let before = {
+            let mut state = session.state.lock();
+            if state.closing {
+                return Err(Refused);
+            }
+            self.touch(&session, timeout_ms, now);
+            session.timeout_ms.store(timeout_ms, Ordering::Relaxed);
+            std::mem::replace(&mut state.link, Arc::downgrade(link))
+        };
+        // A shorter timeout may expire before the bucket that the session sits in.
+        self.fresh.lock().push(session.clone());
+        if let Some(before) = before.upgrade().filter(|before| before.id != link.id) {
+            before.close(Close::Now);
+        }
+        Ok(session)
+    }
+
+    /// Gives a session its full timeout again.
+    pub fn touch(&self, session: &Session, timeout_ms: i32, now: Now) {
+        let expires = ((now.mono_ms + i64::from(timeout_ms)) / self.tick_ms + 1) * self.tick_ms;
+        session.expires_at_ms.store(expires, Ordering::Relaxed);
+    }
+
+    /// The session of an id.
+    pub fn get(&self, id: i64) -> Option<Arc<Session>> {
+        self.table.read().sessions.get(&id).cloned()
+    }
+
+    /// Number of sessions.
+    pub fn len(&self) -> usize {
+        self.table.read().sessions.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All sessions, in no order.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.table.read().sessions.values().cloned().collect()
+    }
+
+    /// Marks a session as closing; `false` if it was already.
+    pub fn begin_close(&self, session: &Session) -> bool {
+        !std::mem::replace(&mut session.state.lock().closing, true)
+    }
+
+    /// Forgets a session whose end is applied.
+    pub fn remove(&self, id: i64) -> Option<Arc<Session>> {
+        let session = self.table.write().sessions.remove(&id)?;
+        session.state.lock().closing = true;
+        Some(session)
+    }
+}
+
+/// Sessions by the time at which they expire. Touching a session moves nothing here: a bucket is
+/// looked through when its time comes, and sessions touched meanwhile go to a later one.
+#[derive(Default)]
+pub struct Expiry {
+    buckets: BTreeMap<i64, Vec<Arc<Session>>>,
+}
+
+impl Expiry {
+    /// Time of the first bucket, monotonic, ms.
+    pub fn next(&self) -> Option<i64> {
+        self.buckets.keys().next().copied()
+    }
+
+    /// Marks the sessions whose time has come as closing, and returns them.
+    pub fn due(&mut self, sessions: &Sessions, now: Now) -> Vec<Arc<Session>> {
+        for session in sessions.fresh.lock().drain(..) {
+            self.buckets
+                .entry(session.expires_at_ms())
+                .or_default()
+                .push(session);
+        }
+        let mut due = Vec::new();
+        while let Some(bucket) = self
+            .buckets
+            .first_entry()
+            .filter(|b| *b.key() <= now.mono_ms)
+        {
+            for session in bucket.remove() {
+                let mut state = session.state.lock();
+                let expires = session.expires_at_ms();
+                if state.closing {
+                    continue;
+                }
+                if expires > now.mono_ms {
+                    drop(state);
+                    self.buckets.entry(expires).or_default().push(session);
+                    continue;
+                }
+                state.closing = true;
+                drop(state);
+                due.push(session);
+            }
+        }
+        due
+    }
+}
+
+/// The password of a session: what `java.util.Random`, seeded with the id and a constant, fills 16
+/// bytes with. Every server of an ensemble derives the same one.
+pub fn password(id: i64) -> [u8; 16] {
+    const SUPER_SECRET: i64 = 0xB341_5C00;
+    const MULTIPLIER: i64 = 0x5_DEEC_E66D;
+    const MASK: i64 = (1 << 48) - 1;
+    let mut state = (id ^ SUPER_SECRET ^ MULTIPLIER) & MASK;
+    let mut bytes = [0; 16];
+    for chunk in bytes.chunks_exact_mut(4) {
+        state = state.wrapping_mul(MULTIPLIER).wrapping_add(0xB) & MASK;
+        chunk.copy_from_slice(&((state >> 16) as u32).to_le_bytes());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+    impl crate::link::Wake for Nobody {
+        fn wake(&self) {}
+    }
+
+    fn link(id: u64) -> Arc<Link> {
+        Arc::new(Link::new(
+            id,
+            ([127, 0, 0, 1], 1000).into(),
+            0,
+            Box::new(Nobody),
+        ))
+    }
+
+    fn at(mono_ms: i64) -> Now {
+        Now {
+            mono_ms,
+            wall_ms: 1_795_236_000_000 + mono_ms,
+        }
+    }
+
+    #[test]
+    fn the_golden_password() {
+        let golden = 0x7db9_c8cb_c679_ee4c_2389_7aa1_7f1e_4834_u128.to_be_bytes();
+        assert_eq!(password(0x0100_0014_9629_0000), golden);
+    }
+
+    #[test]
+    fn ids_carry_the_server_in_their_highest_byte() {
+        let sessions = Sessions::new(5, 1000, at(0));
+        let (a, b) = (
+            sessions.create(1, &link(1), at(0)),
+            sessions.create(1, &link(2), at(0)),
+        );
+        assert_eq!((a.id >> 56, b.id), (5, a.id + 1));
+    }
+
+    #[test]
+    fn a_session_expires_within_a_tick_behind_its_timeout() {
+        let sessions = Sessions::new(1, 1000, at(0));
+        let mut expiry = Expiry::default();
+        let session = sessions.create(4000, &link(1), at(500));
+        assert!(expiry.due(&sessions, at(4999)).is_empty());
+        sessions.touch(&session, 4000, at(4999));
+        assert!(expiry.due(&sessions, at(8999)).is_empty());
+        let due = expiry.due(&sessions, at(9000));
+        assert_eq!(due.len(), 1);
+        assert!(session.is_closing());
+        let again = sessions.attach(session.id, &password(session.id), 4000, &link(2), at(9000));
+        assert!(again.is_err());
+    }
+
+    #[test]
+    fn a_shorter_timeout_takes_effect_when_attaching() {
+        let sessions = Sessions::new(1, 100, at(0));
+        let mut expiry = Expiry::default();
+        let session = sessions.create(60_000, &link(1), at(0));
+        expiry.due(&sessions, at(0));
+        sessions
+            .attach(session.id, &password(session.id), 400, &link(2), at(0))
+            .ok()
+            .unwrap();
+        assert_eq!(expiry.due(&sessions, at(600)).len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_password_disturbs_nobody() {
+        let sessions = Sessions::new(1, 100, at(0));
+        let rightful = link(1);
+        let session = sessions.create(400, &rightful, at(0));
+        assert!(
+            sessions
+                .attach(session.id, &[0; 16], 400, &link(2), at(0))
+                .is_err()
+        );
+        assert!(rightful.collect().is_none());
+        sessions
+            .attach(session.id, &password(session.id), 400, &link(3), at(0))
+            .ok()
+            .unwrap();
+        assert_eq!(rightful.collect().unwrap().close, Some(Close::Now));
+    }
+}

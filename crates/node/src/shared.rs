@@ -1,0 +1,106 @@
+//! What all connections and the core of one server share.
+
+use crate::link::{ConnId, Link};
+use crate::sessions::Sessions;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use crate::time::Now;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use zooid_tree::{Tree, Watches};
+
+/// State of one server.
+///
+/// Locks are taken in the order tree, watches, links; a mailbox is the last.
+pub struct Shared {
+    /// Settings.
+    pub settings: Settings,
+    /// The tree. The core is the only one that writes.
+    pub tree: RwLock<Tree>,
+    /// Watches on the tree.
+    pub watches: Mutex<Watches>,
+    /// Sessions.
+    pub sessions: Sessions,
+    /// Connections.
+    pub links: RwLock<HashMap<ConnId, Arc<Link>, foldhash::fast::FixedState>>,
+    /// Packets and latencies.
+    pub stats: Stats,
+    /// Writes and handshakes in the pipeline.
+    pub outstanding: AtomicUsize,
+    /// Bytes of large requests in the pipeline.
+    pub large_request_bytes: AtomicI64,
+    /// Transactions whose digest was not that of the tree behind them.
+    pub digest_mismatches: AtomicU64,
+    /// Digests for the `hash` command.
+    pub digest_log: Mutex<DigestLog>,
+    serving: AtomicBool,
+    next_conn: AtomicU64,
+}
+
+impl Shared {
+    /// The state around a recovered tree.
+    pub fn new(settings: Settings, tree: Tree, now: Now) -> Shared {
+        let sessions = Sessions::new(settings.server_id, settings.tick_time_ms, now);
+        for (id, timeout_ms) in tree.sessions() {
+            sessions.restore(*id, *timeout_ms, now);
+        }
+        Shared {
+            settings,
+            tree: RwLock::new(tree),
+            watches: Mutex::new(Watches::new()),
+            sessions,
+            links: RwLock::default(),
+            stats: Stats::default(),
+            outstanding: AtomicUsize::new(0),
+            large_request_bytes: AtomicI64::new(0),
+            digest_mismatches: AtomicU64::new(0),
+            digest_log: Mutex::default(),
+            serving: AtomicBool::new(true),
+            next_conn: AtomicU64::new(1),
+        }
+    }
+
+    /// A number for a new connection.
+    pub fn next_conn(&self) -> ConnId {
+        self.next_conn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether requests are taken.
+    pub fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed)
+    }
+
+    /// Stops taking requests: the server is about to end.
+    pub fn stop_serving(&self) {
+        self.serving.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Every 128th zxid with the digest of the tree behind it, the newest 1024 of them.
+#[derive(Default)]
+pub struct DigestLog {
+    entries: std::collections::VecDeque<(i64, i64)>,
+}
+
+impl DigestLog {
+    const INTERVAL: i64 = 128;
+    const LIMIT: usize = 1024;
+
+    /// Notes the digest behind a transaction, if it is one of those that are kept.
+    pub fn note(&mut self, zxid: i64, digest: i64) {
+        if zxid % Self::INTERVAL != 0 {
+            return;
+        }
+        if self.entries.len() == Self::LIMIT {
+            self.entries.pop_front();
+        }
+        self.entries.push_back((zxid, digest));
+    }
+
+    /// zxid and digest, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        self.entries.iter().copied()
+    }
+}
