@@ -33,8 +33,9 @@ pub enum StoreError {
     },
     /// Snapshots are there, none can be loaded.
     #[error(
-        "no snapshot in {} can be loaded:{}; restore the directory from a backup or from \
-         another member, or start with snapshot.trust.empty=true to rebuild from the logs alone",
+        "no snapshot in {} can be loaded:{}; restore the directory from a backup or from another \
+         member; if the logs reach back to the very first transaction, move the snapshots away and \
+         start with snapshot.trust.empty=true",
         .dir.display(), list(.tried)
     )]
     NoValidSnapshot {

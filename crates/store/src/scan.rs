@@ -166,6 +166,11 @@ impl<'f> LogScan<'f> {
         self.reader.as_ref().map_or(0, LogReader::position)
     }
 
+    /// The highest zxid so far, that of the base included.
+    pub fn highest_zxid(&self) -> Option<i64> {
+        self.previous
+    }
+
     /// Counts so far.
     pub fn stats(&self) -> &ScanStats {
         &self.stats
