@@ -65,7 +65,7 @@ final class Suite {
                 out.println("ok " + checks.get(i).name);
             } else {
                 failed++;
-                out.println("FAIL " + checks.get(i).name + ": " + why);
+                out.println("FAIL " + checks.get(i).name + ": " + why.replaceAll("\\s+", " "));
             }
             out.flush();
         }
