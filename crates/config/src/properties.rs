@@ -54,9 +54,12 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut open: Option<(usize, String)> = None;
     for (index, natural) in natural_lines(text).into_iter().enumerate() {
         let natural = natural.trim_start_matches(is_blank);
+        let comment = natural.starts_with(['#', '!']);
         let (line, mut logical) = match open.take() {
+            // A continuation of nothing is a beginning again.
+            Some((_, logical)) if comment && logical.is_empty() => continue,
             Some(begun) => begun,
-            None if natural.is_empty() || natural.starts_with(['#', '!']) => continue,
+            None if natural.is_empty() || comment => continue,
             None => (index + 1, String::new()),
         };
         logical.push_str(natural);
@@ -69,9 +72,8 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
             lines.push((line, logical));
         }
     }
-    if let Some((line, logical)) = open.filter(|(_, logical)| !logical.is_empty()) {
-        lines.push((line, logical));
-    }
+    // A backslash at the end of the file continues nothing, but alone it is an entry without a key.
+    lines.extend(open);
     lines
 }
 
@@ -87,7 +89,9 @@ fn natural_lines(text: &str) -> Vec<&str> {
         };
         rest = &rest[end + ending..];
     }
-    lines.push(rest);
+    if !rest.is_empty() {
+        lines.push(rest);
+    }
     lines
 }
 

@@ -114,6 +114,11 @@ impl Settings {
             return self.warn(Level::Warning, Some(&origin), Some(&key), text);
         };
         match spec.form {
+            // Java recognises members only later, and makes properties of them first.
+            Form::File if matches!(spec.key, Key::Server | Key::Group | Key::Weight) => {
+                self.properties
+                    .insert(format!("zookeeper.{key}"), value.clone());
+            }
             Form::File | Form::FileOrProperty => {}
             Form::Property | Form::PropertyOrBare => {
                 self.properties

@@ -186,8 +186,9 @@ fn session_times(s: &mut Settings) -> (u32, i32, i32) {
         s.problem_key(Key::TickTime, "expected at least 1 ms");
         return (1, 2, 20);
     }
+    // Java's multiplication overflows silently; a tick so long usually ends in the error below.
     let or_ticks = |written: i32, ticks: i32| match written {
-        -1 => tick.saturating_mul(ticks),
+        -1 => tick.wrapping_mul(ticks),
         written => written,
     };
     let min = or_ticks(s.int(Key::MinSessionTimeout), 2);
@@ -490,7 +491,8 @@ fn my_id(s: &mut Settings, data_dir: &Path) -> Option<i64> {
         );
         s.problem(None, None, text);
     }
-    id
+    // Java's mark for "no number".
+    id.filter(|&id| id != -1)
 }
 
 fn membership(s: &mut Settings, config: &Config) -> Option<Membership> {
