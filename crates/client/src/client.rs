@@ -575,7 +575,8 @@ impl Client {
         let credentials = self.credentials();
         let _ = self.shared.commands.send(Command::Abandon).await;
         // The task holds the senders: when they are gone, the socket is closed.
-        while self.shared.status.clone().changed().await.is_ok() {}
+        let mut status = self.shared.status.clone();
+        while status.changed().await.is_ok() {}
         credentials
     }
 
