@@ -1,2 +1,46 @@
-//! interop/differential
-fn main() {}
+//! The same requests to two servers, every answer compared.
+//!
+//! - [`fuzz`]: random streams, [`generate`] makes them, [`pair`] plays them, [`norm`] maps away
+//!   what may differ, [`allowed`] lists what is left out and why
+//! - [`link`], [`item`], [`server`]: connections, steps, processes
+
+mod allowed;
+mod fuzz;
+mod generate;
+mod item;
+mod link;
+mod norm;
+mod pair;
+mod rng;
+mod server;
+mod variant;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "Compares a server with Apache ZooKeeper")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Random streams of requests to two servers
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> Result<ExitCode> {
+    let (passed, failed) = match Cli::parse().command {
+        Command::Fuzz(options) => fuzz::run(&options)?,
+    };
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

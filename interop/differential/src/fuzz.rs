@@ -1,0 +1,288 @@
+//! Random streams against two servers, and the search for the shortest stream that shows a
+//! difference.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::generate::Generator;
+use crate::item::Item;
+use crate::pair::{Difference, Pair, group_len, names};
+use crate::rng::Rng;
+use crate::server::{Kind, Server};
+use crate::variant::{VARIANTS, Variant};
+
+/// Requests of a case: short enough for the shrinker, long enough for state to build up.
+const CASE_REQUESTS: u64 = 1000;
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Seed of the streams; a random one if left out
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many requests
+    #[arg(long, default_value_t = 200_000)]
+    requests: u64,
+    /// Run on for a time, like 90s, 10m or 1h, however many requests that are
+    #[arg(long = "for", value_parser = duration)]
+    time: Option<Duration>,
+    /// The server that is judged
+    #[arg(long, default_value = "zooid")]
+    left: Kind,
+    /// The server that is right
+    #[arg(long, default_value = "java")]
+    right: Kind,
+    /// Only this configuration
+    #[arg(long)]
+    variant: Option<String>,
+    /// Go on until so many different kinds of differences are found
+    #[arg(long, default_value_t = 1)]
+    differences: usize,
+    /// Leave the case as long as it was found
+    #[arg(long)]
+    no_shrink: bool,
+}
+
+/// Runs the streams; answers how many configurations passed and failed.
+pub(crate) fn run(options: &Options) -> Result<(usize, usize)> {
+    let seed = options.seed.unwrap_or_else(fresh_seed);
+    println!("seed {seed}");
+    let chosen = |variant: &&Variant| {
+        options
+            .variant
+            .as_deref()
+            .is_none_or(|name| name == variant.name)
+    };
+    let variants: Vec<&Variant> = VARIANTS.iter().filter(chosen).collect();
+    anyhow::ensure!(
+        !variants.is_empty(),
+        "no such variant; there are {:?}",
+        VARIANTS.iter().map(|v| v.name).collect::<Vec<_>>()
+    );
+    let shares: u64 = variants.iter().map(|variant| variant.share).sum();
+    let (mut passed, mut failed) = (0, 0);
+    for (i, variant) in variants.iter().enumerate() {
+        let start = Instant::now();
+        let mut run = Run {
+            options,
+            variant,
+            seed: seed ^ (i as u64) << 56,
+            requests: options.requests * variant.share / shares,
+            until: options
+                .time
+                .map(|time| start + time * variant.share as u32 / shares as u32),
+            done: 0,
+            found: HashMap::new(),
+        };
+        run.run()?;
+        let name = variant.name;
+        if run.found.is_empty() {
+            passed += 1;
+            println!(
+                "ok fuzz {name} seed {seed}: {} requests in {:.0?}",
+                run.done,
+                start.elapsed()
+            );
+        } else {
+            failed += 1;
+            println!(
+                "FAIL fuzz {name} seed {seed}: {} kinds of differences in {} requests",
+                run.found.len(),
+                run.done
+            );
+            for (signature, count) in &run.found {
+                println!("  {count} x {signature}");
+            }
+        }
+    }
+    Ok((passed, failed))
+}
+
+struct Run<'o> {
+    options: &'o Options,
+    variant: &'o Variant,
+    seed: u64,
+    requests: u64,
+    until: Option<Instant>,
+    done: u64,
+    /// Kinds of differences, and how often they were met.
+    found: HashMap<String, usize>,
+}
+
+/// The two servers and the connections to them.
+struct Stage {
+    servers: [Server; 2],
+    pair: Pair,
+}
+
+impl Run<'_> {
+    fn run(&mut self) -> Result<()> {
+        let mut stage = self.stage()?;
+        let mut case = 0;
+        while !self.is_over() && self.found.len() < self.options.differences {
+            case += 1;
+            let mut items = Vec::new();
+            if let Err(difference) = self.case(&mut stage, case, &mut items) {
+                let count = self.found.entry(difference.signature.clone()).or_insert(0);
+                *count += 1;
+                let known = *count > 1;
+                // Two servers that differ cannot go on together.
+                drop(stage);
+                stage = self.stage()?;
+                if !known {
+                    self.report(&mut stage, items, difference)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        match self.until {
+            Some(until) => Instant::now() >= until,
+            None => self.done >= self.requests,
+        }
+    }
+
+    fn stage(&self) -> Result<Stage> {
+        let (cfg, flags) = (self.variant.cfg(), self.variant.flags());
+        let start = |kind| Server::start(kind, &cfg, &flags);
+        let servers = std::thread::scope(|scope| {
+            let right = scope.spawn(|| start(self.options.right));
+            let left = start(self.options.left);
+            let right = right.join().expect("starting a server does not panic");
+            anyhow::Ok([left?, right?])
+        })?;
+        let pair = Pair::connect([servers[0].port, servers[1].port], self.variant.lockstep)
+            .context("the super user cannot connect")?;
+        Ok(Stage { servers, pair })
+    }
+
+    fn case(
+        &mut self,
+        stage: &mut Stage,
+        case: u64,
+        items: &mut Vec<Item>,
+    ) -> Result<(), Difference> {
+        stage.pair.new_case();
+        let mut generator = Generator::new(Rng::new(self.seed, case), self.variant);
+        let mut requests = 0;
+        while requests < CASE_REQUESTS {
+            let at = items.len();
+            items.extend(generator.next(&stage.pair));
+            let group = &items[at..];
+            requests += group.len() as u64;
+            self.done += group.len() as u64;
+            let answers = stage.pair.play(at, group)?;
+            generator.learn(group, at, &answers);
+        }
+        stage.pair.clean_up()
+    }
+
+    /// Plays a case again; the servers are fresh afterwards if they differed.
+    fn replay(&self, stage: &mut Stage, items: &[Item]) -> Result<Option<Difference>> {
+        stage.pair.new_case();
+        let mut at = 0;
+        let mut result = Ok(());
+        while at < items.len() && result.is_ok() {
+            let end = at + group_len(&items[at..]);
+            result = stage.pair.play(at, &items[at..end]).map(|_| ());
+            at = end;
+        }
+        let Err(difference) = result.and_then(|()| stage.pair.clean_up()) else {
+            return Ok(None);
+        };
+        *stage = self.stage()?;
+        Ok(Some(difference))
+    }
+
+    fn report(
+        &self,
+        stage: &mut Stage,
+        mut items: Vec<Item>,
+        mut difference: Difference,
+    ) -> Result<()> {
+        println!(
+            "\n=== difference: {} (variant {}, seed {})",
+            difference.signature, self.variant.name, self.seed
+        );
+        // Answers come before the case ends, so what is behind the last step played did not matter.
+        let same = |found: &Option<Difference>, wanted: &Difference| {
+            found
+                .as_ref()
+                .is_some_and(|found| found.signature == wanted.signature)
+        };
+        if !self.options.no_shrink {
+            let again = self.replay(stage, &items)?;
+            if same(&again, &difference) {
+                let deadline = Instant::now() + Duration::from_secs(180);
+                let mut size = items.len() / 2;
+                while size > 0 && Instant::now() < deadline {
+                    let mut at = 0;
+                    while at < items.len() && Instant::now() < deadline {
+                        let mut fewer = items[..at].to_vec();
+                        fewer.extend_from_slice(&items[(at + size).min(items.len())..]);
+                        let found = self.replay(stage, &fewer)?;
+                        if same(&found, &difference) {
+                            items = fewer;
+                            difference = found.expect("it is the same");
+                        } else {
+                            at += size;
+                        }
+                    }
+                    size = if size == 1 {
+                        0
+                    } else {
+                        size.div_ceil(2).min(size - 1)
+                    };
+                }
+            } else {
+                println!(
+                    "(played again on fresh servers: {})",
+                    again.map_or("no difference".into(), |d| d.signature)
+                );
+                let from = items.len().saturating_sub(40);
+                items.drain(..from);
+                difference.origin = difference
+                    .origin
+                    .and_then(|origin| origin.checked_sub(from));
+            }
+        }
+        for (i, item) in items.iter().enumerate() {
+            let mark = if difference.origin == Some(i) {
+                ">"
+            } else {
+                " "
+            };
+            println!("{mark}{i:3} {item}");
+        }
+        let [left, right] = names([stage.servers[0].kind, stage.servers[1].kind]);
+        println!("at {}:", difference.place);
+        println!("  {left:14} {}", difference.left);
+        println!("  {right:14} {}", difference.right);
+        Ok(())
+    }
+}
+
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Rng::new(now.map_or(0, |now| now.as_nanos() as u64), 0).next() >> 32
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("{text}: expected a number and s, m or h"))?;
+    match unit {
+        "s" | "" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(60 * number)),
+        "h" => Ok(Duration::from_secs(3600 * number)),
+        _ => Err(format!("{text}: expected s, m or h behind the number")),
+    }
+}

@@ -1,0 +1,783 @@
+//! Two servers side by side: every step goes to both, everything that comes back is compared.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use zooid_proto::client::*;
+use zooid_proto::records::Acl;
+use zooid_proto::{OpCode, ops::Request};
+
+use crate::item::{Hello, Item, Password, Req, SessionNo, Slot, Who, password};
+use crate::link::{Got, Link};
+use crate::norm::{Body, Mapping, Norm, Session};
+use crate::server::Kind;
+
+/// Connections of a case.
+pub(crate) const SLOTS: usize = 5;
+
+/// Session timeout of everything that shall not expire, ms.
+pub(crate) const LONG_MS: i32 = 3_600_000;
+
+/// Something that came from a server, and the step that asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) origin: Option<usize>,
+    pub(crate) norm: Norm,
+}
+
+/// A difference between the two servers.
+#[derive(Debug, Clone)]
+pub(crate) struct Difference {
+    /// What kind it is: the same text for the same defect, as far as that can be told.
+    pub(crate) signature: String,
+    /// Position of the step whose answer differs, if it is one.
+    pub(crate) origin: Option<usize>,
+    pub(crate) place: String,
+    pub(crate) left: String,
+    pub(crate) right: String,
+}
+
+struct Conn {
+    link: Link,
+    /// Steps without an answer, with their operations.
+    pending: VecDeque<(Option<usize>, i32)>,
+    /// The session asked for, while the handshake is unanswered.
+    greeting: Option<Greeting>,
+    session: Option<SessionNo>,
+    dead: bool,
+    got: Vec<Seen>,
+}
+
+struct Greeting {
+    origin: Option<usize>,
+    who: Who,
+    wanted: i64,
+}
+
+struct Side {
+    port: u16,
+    mapping: Mapping,
+    slots: Vec<Option<Conn>>,
+    control: Link,
+    control_xid: i32,
+    /// Highest zxid that any reply showed.
+    zxid: i64,
+    /// Transactions that delete the ephemeral nodes of a session, in an order that is open.
+    closings: HashSet<i64>,
+}
+
+/// Both servers.
+pub(crate) struct Pair {
+    sides: [Side; 2],
+    /// Send nothing behind a write before its answer.
+    lockstep: bool,
+}
+
+/// The steps that go out together: one, and the requests glued to it.
+pub(crate) fn group_len(items: &[Item]) -> usize {
+    let Some(Item::Connect { slot, .. } | Item::Request { slot, .. }) = items.first() else {
+        return 1.min(items.len());
+    };
+    let glued =
+        |item: &&Item| matches!(item, Item::Request { slot: s, glued: true, .. } if s == slot);
+    1 + items[1..].iter().take_while(glued).count()
+}
+
+impl Pair {
+    /// Connects to both servers as super user.
+    pub(crate) fn connect(ports: [u16; 2], lockstep: bool) -> Result<Pair> {
+        let [left, right] = ports.map(Side::connect);
+        Ok(Pair {
+            sides: [left.context("left")?, right.context("right")?],
+            lockstep,
+        })
+    }
+
+    /// Forgets the sessions of the case before.
+    pub(crate) fn new_case(&mut self) {
+        for side in &mut self.sides {
+            side.mapping = Mapping::default();
+            side.closings.clear();
+            side.slots = no_slots();
+        }
+    }
+
+    /// Whether the reference server still serves the connection.
+    pub(crate) fn is_open(&self, slot: Slot) -> bool {
+        self.sides[1].slots[slot]
+            .as_ref()
+            .is_some_and(|conn| !conn.dead)
+    }
+
+    /// Plays steps that go out together; `at` is the position of the first one in the case.
+    /// Answers what the reference server sent.
+    pub(crate) fn play(
+        &mut self,
+        at: usize,
+        group: &[Item],
+    ) -> std::result::Result<Vec<Seen>, Difference> {
+        match &group[0] {
+            Item::Connect { slot, hello } => {
+                // The server is about to end these connections: what they got must be here first.
+                for other in 0..SLOTS {
+                    if self.holds(other, hello.who) {
+                        self.requests(other, at, &[], false);
+                    }
+                }
+                for side in &mut self.sides {
+                    side.greet(*slot, Some(at), hello);
+                }
+                self.requests(*slot, at + 1, &group[1..], true);
+            }
+            Item::Request { slot, .. } => self.requests(*slot, at, group, false),
+            Item::Torn { slot, bytes } => {
+                for side in &mut self.sides {
+                    if let Some(conn) = &mut side.slots[*slot] {
+                        conn.link.send(bytes);
+                    }
+                    side.slots[*slot] = None;
+                }
+            }
+            Item::Drop { slot } => {
+                for side in &mut self.sides {
+                    side.slots[*slot] = None;
+                }
+            }
+            Item::Barrier => {
+                for slot in 0..SLOTS {
+                    self.requests(slot, at, &[], false);
+                }
+            }
+            Item::Expire { session, open } => {
+                let seen = std::thread::scope(|scope| {
+                    let wait = |side| scope.spawn(move || Side::expire(side, at, *session, *open));
+                    let waiting = self.sides.each_mut().map(wait);
+                    waiting.map(|thread| thread.join().expect("waiting does not panic"))
+                });
+                compare("expiry", group, at, &seen[0], &seen[1])?;
+            }
+        }
+        self.compare(at, group)
+    }
+
+    fn holds(&self, slot: Slot, who: Who) -> bool {
+        let session = self.sides[1].slots[slot]
+            .as_ref()
+            .and_then(|conn| conn.session);
+        matches!(who, Who::Attach(number, _) if session == Some(number))
+    }
+
+    fn requests(&mut self, slot: Slot, at: usize, items: &[Item], greeting: bool) {
+        let mut start = 0;
+        loop {
+            // Behind a handshake nothing is read before it is answered, so an auth may be pipelined.
+            let pipelined = |req: &Req| greeting && start == 0 && req.is(OpCode::Auth);
+            let mut end = start;
+            while let Some(Item::Request { req, .. }) = items.get(end) {
+                if req.may_close() && !pipelined(req) {
+                    break;
+                }
+                end += 1;
+                if req.is_awaited() || (self.lockstep && req.is_write()) {
+                    break;
+                }
+            }
+            for side in &mut self.sides {
+                side.send(slot, at + start, &items[start..end], true);
+            }
+            for side in &mut self.sides {
+                side.collect(slot);
+            }
+            if let Some(Item::Request { req, .. }) = items.get(end)
+                && req.may_close()
+            {
+                for side in &mut self.sides {
+                    side.send(slot, at + end, &items[end..=end], false);
+                }
+                for side in &mut self.sides {
+                    side.collect_end(slot);
+                }
+                end += 1;
+            }
+            start = end;
+            if start >= items.len() {
+                return;
+            }
+        }
+    }
+
+    fn compare(&mut self, at: usize, group: &[Item]) -> std::result::Result<Vec<Seen>, Difference> {
+        let mut answers = Vec::new();
+        for slot in 0..SLOTS {
+            let [left, right] = self.sides.each_mut().map(|side| side.take(slot));
+            compare(&format!("conn {slot}"), group, at, &left, &right)?;
+            answers.extend(right);
+        }
+        Ok(answers)
+    }
+
+    /// Closes all sessions, compares the whole tree and empties it. Items are those of the case.
+    pub(crate) fn clean_up(&mut self) -> std::result::Result<(), Difference> {
+        self.play(0, &[Item::Barrier])?;
+        let mut sessions: Vec<SessionNo> = self.sides[1].mapping.ids.keys().copied().collect();
+        sessions.sort_unstable();
+        for session in sessions {
+            let hello = Hello::plain(Who::Attach(session, Password::Right), LONG_MS);
+            let close = Req::new(1, &Request::CloseSession(Empty {}));
+            self.play(0, &[Item::Connect { slot: 0, hello }])?;
+            self.play(
+                0,
+                &[Item::Request {
+                    slot: 0,
+                    glued: false,
+                    req: close,
+                }],
+            )?;
+        }
+        self.empty_tree()
+    }
+
+    fn empty_tree(&mut self) -> std::result::Result<(), Difference> {
+        let mut level = vec!["/".to_string()];
+        let mut all = Vec::new();
+        while !level.is_empty() {
+            let mut asked = Vec::new();
+            for path in &level {
+                let path = Some(path.into());
+                asked.push(Request::GetChildren2(GetChildren2Request {
+                    path,
+                    watch: false,
+                }));
+            }
+            let mut next = Vec::new();
+            for (path, norm) in level.iter().zip(self.ask(&asked)?) {
+                let Norm::Reply {
+                    body: Body::Children2(Some(names), _),
+                    ..
+                } = norm
+                else {
+                    continue;
+                };
+                let base = path.trim_end_matches('/');
+                next.extend(names.iter().flatten().map(|name| format!("{base}/{name}")));
+            }
+            all.append(&mut level);
+            level = next;
+        }
+        let mut asked = Vec::new();
+        for path in &all {
+            let path = || Some(path.as_str().into());
+            asked.push(Request::GetData(GetDataRequest {
+                path: path(),
+                watch: false,
+            }));
+            asked.push(Request::GetAcl(GetAclRequest { path: path() }));
+        }
+        self.ask(&asked)?;
+        let built_in = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+        let mut asked = Vec::new();
+        for path in all.iter().rev() {
+            let path = Some(path.as_str().into());
+            if !built_in.contains(&path.as_deref().unwrap_or("")) {
+                asked.push(Request::Delete(DeleteRequest { path, version: -1 }));
+            }
+        }
+        self.ask(&asked)?;
+        let mut asked = Vec::new();
+        for path in built_in {
+            let path = || Some(path.into());
+            let perms = if path() == Some("/zookeeper/config".into()) {
+                1
+            } else {
+                31
+            };
+            let acl = Some(vec![Acl::new(perms, "world", "anyone")]);
+            asked.push(Request::SetAcl(SetAclRequest {
+                path: path(),
+                acl,
+                version: -1,
+            }));
+            let data = Some(Vec::new().into());
+            asked.push(Request::SetData(SetDataRequest {
+                path: path(),
+                data,
+                version: -1,
+            }));
+        }
+        self.ask(&asked)?;
+        Ok(())
+    }
+
+    /// Asks both servers as super user, in segments.
+    fn ask(&mut self, requests: &[Request<'_>]) -> std::result::Result<Vec<Norm>, Difference> {
+        let mut all = Vec::new();
+        for chunk in requests.chunks(100) {
+            let frames: Vec<Req> = chunk.iter().map(|request| Req::new(0, request)).collect();
+            for side in &mut self.sides {
+                side.control_send(&frames);
+            }
+            let [left, right] = self.sides.each_mut().map(|side| side.control_read(&frames));
+            for ((left, right), request) in left.iter().zip(&right).zip(&frames) {
+                if left != right {
+                    let shown = Item::Request {
+                        slot: SLOTS,
+                        glued: false,
+                        req: request.clone(),
+                    };
+                    return Err(Difference {
+                        signature: format!("final state: {}", signature(left, right)),
+                        origin: None,
+                        place: format!("after the case, {shown} as super user"),
+                        left: left.show(),
+                        right: right.show(),
+                    });
+                }
+            }
+            all.extend(right);
+        }
+        Ok(all)
+    }
+}
+
+fn compare(
+    place: &str,
+    group: &[Item],
+    at: usize,
+    left: &[Seen],
+    right: &[Seen],
+) -> std::result::Result<(), Difference> {
+    for i in 0..left.len().max(right.len()) {
+        let (l, r) = (left.get(i), right.get(i));
+        if l.map(|seen| &seen.norm) == r.map(|seen| &seen.norm) {
+            continue;
+        }
+        let nothing = &Norm::Silent;
+        let (ln, rn) = (
+            l.map_or(nothing, |s| &s.norm),
+            r.map_or(nothing, |s| &s.norm),
+        );
+        let origin = r
+            .and_then(|seen| seen.origin)
+            .or(l.and_then(|seen| seen.origin));
+        let op = match origin.and_then(|origin| group.get(origin - at)) {
+            Some(Item::Request { req, .. }) => {
+                OpCode::from_i32(req.op).map_or(format!("op {}", req.op), |op| op.name().into())
+            }
+            Some(Item::Connect { .. }) => "connect".into(),
+            Some(Item::Expire { .. }) => "expiry".into(),
+            _ => "barrier".into(),
+        };
+        return Err(Difference {
+            signature: format!("{op}: {}", signature(ln, rn)),
+            origin,
+            place: place.into(),
+            left: l.map_or("nothing".into(), |seen| seen.norm.show()),
+            right: r.map_or("nothing".into(), |seen| seen.norm.show()),
+        });
+    }
+    Ok(())
+}
+
+/// In what two answers differ, without the values that depend on the case.
+fn signature(left: &Norm, right: &Norm) -> String {
+    let name = |norm: &Norm| match norm {
+        Norm::Handshake { .. } => "handshake",
+        Norm::Reply { .. } => "reply",
+        Norm::Event { .. } => "event",
+        Norm::Closed => "close",
+        Norm::Silent => "nothing",
+        Norm::Garbage(_) => "garbage",
+    };
+    match (left, right) {
+        (
+            Norm::Reply {
+                xid: lx,
+                zxid: lz,
+                err: le,
+                body: lb,
+            },
+            Norm::Reply {
+                xid: rx,
+                zxid: rz,
+                err: re,
+                body: rb,
+            },
+        ) => {
+            if le != re {
+                format!("err {le} / {re}")
+            } else if lz != rz {
+                "zxid".into()
+            } else if lx != rx {
+                "xid".into()
+            } else {
+                format!("body {}", body_signature(lb, rb))
+            }
+        }
+        _ if name(left) == name(right) => name(left).into(),
+        _ => format!("{} / {}", name(left), name(right)),
+    }
+}
+
+fn body_signature(left: &Body, right: &Body) -> String {
+    use Body as B;
+    match (left, right) {
+        (B::Stat(l), B::Stat(r)) if l != r => format!("stat {}", stat_signature(l, r)),
+        (B::Create2(lp, l), B::Create2(rp, r)) if lp == rp => {
+            format!("stat {}", stat_signature(l, r))
+        }
+        (B::Data(ld, l), B::Data(rd, r)) if ld == rd => format!("stat {}", stat_signature(l, r)),
+        (B::Acl(la, l), B::Acl(ra, r)) if la == ra => format!("stat {}", stat_signature(l, r)),
+        (B::Children2(lc, l), B::Children2(rc, r)) if lc == rc => {
+            format!("stat {}", stat_signature(l, r))
+        }
+        (B::Multi(l), B::Multi(r)) if l.len() != r.len() => "multi length".into(),
+        (B::Multi(l), B::Multi(r)) => {
+            let first = l.iter().zip(r).find(|(l, r)| l != r);
+            first.map_or(String::new(), |((lh, lb), (rh, rb))| {
+                if lh == rh {
+                    format!("multi {}: {}", lh.op, body_signature(lb, rb))
+                } else {
+                    format!("multi type {}/{} err {}/{}", lh.op, rh.op, lh.err, rh.err)
+                }
+            })
+        }
+        (B::Raw(_), _) | (_, B::Raw(_)) => "unreadable".into(),
+        (B::None, _) | (_, B::None) => "there or not".into(),
+        _ => "content".into(),
+    }
+}
+
+fn stat_signature(l: &zooid_proto::records::Stat, r: &zooid_proto::records::Stat) -> String {
+    let fields = [
+        ("czxid", l.czxid != r.czxid),
+        ("mzxid", l.mzxid != r.mzxid),
+        ("ctime", l.ctime != r.ctime),
+        ("mtime", l.mtime != r.mtime),
+        ("version", l.version != r.version),
+        ("cversion", l.cversion != r.cversion),
+        ("aversion", l.aversion != r.aversion),
+        ("ephemeralOwner", l.ephemeral_owner != r.ephemeral_owner),
+        ("dataLength", l.data_length != r.data_length),
+        ("numChildren", l.num_children != r.num_children),
+        ("pzxid", l.pzxid != r.pzxid),
+    ];
+    let differing: Vec<&str> = fields.iter().filter(|f| f.1).map(|f| f.0).collect();
+    differing.join(" ")
+}
+
+fn no_slots() -> Vec<Option<Conn>> {
+    (0..SLOTS).map(|_| None).collect()
+}
+
+fn ping() -> Req {
+    Req::new(xid::PING, &Request::Ping(Empty {}))
+}
+
+impl Side {
+    fn connect(port: u16) -> Result<Side> {
+        let mut control = Link::connect(port)?;
+        let hello = Hello::plain(Who::New(0), LONG_MS);
+        control.send(&hello.frame(0, 0, &[0; 16]));
+        match control.recv() {
+            Got::Frame(_) => {}
+            end => anyhow::bail!("no handshake on port {port}: {end:?}"),
+        }
+        let auth = AuthPacket {
+            kind: 0,
+            scheme: Some("digest".into()),
+            auth: Some(crate::allowed::SUPER.as_bytes().into()),
+        };
+        let mut side = Side {
+            port,
+            mapping: Mapping::default(),
+            slots: no_slots(),
+            control,
+            control_xid: 0,
+            zxid: 0,
+            closings: HashSet::new(),
+        };
+        let frames = [Req::new(xid::AUTH, &Request::Auth(auth))];
+        side.control_send(&frames);
+        match &side.control_read(&frames)[..] {
+            [Norm::Reply { err: 0, .. }] => Ok(side),
+            other => anyhow::bail!("no super user on port {port}: {other:?}"),
+        }
+    }
+
+    fn id(&self, who: Who) -> i64 {
+        match who {
+            Who::New(_) => 0,
+            // The shrinker may have dropped the step that created the session.
+            Who::Attach(session, _) => self.mapping.ids.get(&session).copied().unwrap_or(0x77),
+            Who::Unknown { id, .. } => id,
+        }
+    }
+
+    fn greet(&mut self, slot: Slot, origin: Option<usize>, hello: &Hello) {
+        self.slots[slot] = None;
+        if let Who::Attach(session, shown) = hello.who
+            && shown != Password::Right
+        {
+            // See `allowed`: a Java server closes the rightful connection.
+            for conn in &mut self.slots {
+                if conn
+                    .as_ref()
+                    .is_some_and(|conn| conn.session == Some(session))
+                {
+                    *conn = None;
+                }
+            }
+        }
+        let wanted = self.id(hello.who);
+        let Ok(mut link) = Link::connect(self.port) else {
+            return;
+        };
+        link.send(&hello.frame(self.zxid, wanted, &password(wanted)));
+        self.slots[slot] = Some(Conn {
+            link,
+            pending: VecDeque::new(),
+            greeting: Some(Greeting {
+                origin,
+                who: hello.who,
+                wanted,
+            }),
+            session: None,
+            dead: false,
+            got: Vec::new(),
+        });
+    }
+
+    /// Sends requests, and a ping whose answer tells that all is answered.
+    fn send(&mut self, slot: Slot, at: usize, items: &[Item], with_ping: bool) {
+        let Some(conn) = &mut self.slots[slot] else {
+            return;
+        };
+        if conn.dead {
+            return;
+        }
+        let mut bytes = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            if let Item::Request { req, .. } = item {
+                req.frame(&mut bytes);
+                conn.pending.push_back((Some(at + i), req.op));
+            }
+        }
+        if with_ping {
+            ping().frame(&mut bytes);
+            conn.pending.push_back((None, OpCode::Ping.code()));
+        }
+        conn.link.send(&bytes);
+    }
+
+    /// Reads until all pings are answered.
+    fn collect(&mut self, slot: Slot) {
+        let Some(conn) = &self.slots[slot] else {
+            return;
+        };
+        let is_ping = |pending: &&(_, i32)| pending.1 == OpCode::Ping.code();
+        let mut pings = conn.pending.iter().filter(is_ping).count();
+        while pings > 0 {
+            match self.next(slot) {
+                Some(Norm::Reply { xid: xid::PING, .. }) => pings -= 1,
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Reads the answer to a request behind which a server may end the connection, and the end if
+    /// the answer says so. A ping behind the request would be answered or not as threads meet.
+    fn collect_end(&mut self, slot: Slot) {
+        let asked = self.slots[slot]
+            .as_ref()
+            .and_then(|conn| conn.pending.front().copied());
+        loop {
+            match self.next(slot) {
+                Some(Norm::Reply { err: 0, .. })
+                    if asked.is_some_and(|(_, op)| op != OpCode::CloseSession.code()) =>
+                {
+                    return;
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Takes what comes next on a connection; `None` at its end.
+    fn next(&mut self, slot: Slot) -> Option<Norm> {
+        let conn = self.slots[slot].as_mut().filter(|conn| !conn.dead)?;
+        let frame = match conn.link.recv() {
+            Got::Frame(frame) => frame,
+            end => {
+                conn.got.push(Seen {
+                    origin: None,
+                    norm: Norm::end(&end),
+                });
+                conn.dead = true;
+                return None;
+            }
+        };
+        if let Some(greeting) = conn.greeting.take() {
+            let (norm, id) = self.mapping.handshake(&frame, greeting.wanted);
+            if let Norm::Handshake { session, .. } = norm
+                && session != Session::Refused
+                && let Who::New(number) | Who::Attach(number, _) = greeting.who
+            {
+                self.mapping.learn(number, id);
+                conn.session = Some(number);
+            }
+            conn.got.push(Seen {
+                origin: greeting.origin,
+                norm: norm.clone(),
+            });
+            return Some(norm);
+        }
+        let event = frame.starts_with(&xid::NOTIFICATION.to_be_bytes());
+        let asked = if event {
+            None
+        } else {
+            conn.pending.pop_front()
+        };
+        let norm = self.mapping.frame(&frame, asked.map(|(_, op)| op));
+        if let Norm::Reply { zxid, .. } = norm {
+            self.zxid = self.zxid.max(zxid);
+            if asked.is_some_and(|(_, op)| op == OpCode::CloseSession.code()) {
+                self.closings.insert(zxid);
+            }
+        }
+        conn.got.push(Seen {
+            origin: asked.and_then(|(origin, _)| origin),
+            norm: norm.clone(),
+        });
+        Some(norm)
+    }
+
+    fn take(&mut self, slot: Slot) -> Vec<Seen> {
+        let Some(conn) = &mut self.slots[slot] else {
+            return Vec::new();
+        };
+        let mut got = std::mem::take(&mut conn.got);
+        let closings = &self.closings;
+        let zxid = |seen: &Seen| match seen.norm {
+            Norm::Event { zxid, .. } if closings.contains(&zxid) => Some(zxid),
+            _ => None,
+        };
+        for run in got.chunk_by_mut(|a, b| zxid(a).is_some() && zxid(a) == zxid(b)) {
+            run.sort_by(|a, b| a.norm.event_key().cmp(&b.norm.event_key()));
+        }
+        got
+    }
+
+    /// Attaches to the session with the shortest timeout, goes silent, and waits until the server
+    /// has closed the session: its zxid moves by one.
+    fn expire(&mut self, at: usize, session: SessionNo, open: bool) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        let mut note = |norm| {
+            seen.push(Seen {
+                origin: Some(at),
+                norm,
+            })
+        };
+        for conn in &mut self.slots {
+            if conn
+                .as_ref()
+                .is_some_and(|conn| conn.session == Some(session))
+            {
+                *conn = None;
+            }
+        }
+        let before = self.control_zxid();
+        let hello = Hello::plain(Who::Attach(session, Password::Right), 1);
+        let wanted = self.id(hello.who);
+        let Ok(mut link) = Link::connect(self.port) else {
+            return seen;
+        };
+        link.send(&hello.frame(0, wanted, &password(wanted)));
+        match link.recv() {
+            Got::Frame(frame) => note(self.mapping.handshake(&frame, wanted).0),
+            end => note(Norm::end(&end)),
+        }
+        if !matches!(
+            seen[0].norm,
+            Norm::Handshake {
+                session: Session::Attached,
+                ..
+            }
+        ) {
+            return seen;
+        }
+        let end = open.then(|| Norm::end(&link.recv()));
+        drop(link);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut after = before;
+        while after == before && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+            after = self.control_zxid();
+        }
+        self.closings.insert(after);
+        let expired = Norm::Reply {
+            xid: xid::PING,
+            zxid: after,
+            err: 0,
+            body: Body::None,
+        };
+        seen.extend(end.into_iter().chain([expired]).map(|norm| Seen {
+            origin: Some(at),
+            norm,
+        }));
+        seen
+    }
+
+    fn control_zxid(&mut self) -> i64 {
+        let frames = [ping()];
+        self.control_send(&frames);
+        match self.control_read(&frames)[..] {
+            [Norm::Reply { zxid, .. }] => zxid,
+            _ => -1,
+        }
+    }
+
+    fn control_send(&mut self, frames: &[Req]) {
+        let mut bytes = Vec::new();
+        for req in frames {
+            self.control_xid += 1;
+            let mut req = req.clone();
+            if req.xid == 0 {
+                req.xid = self.control_xid;
+            }
+            req.frame(&mut bytes);
+        }
+        self.control.send(&bytes);
+    }
+
+    fn control_read(&mut self, frames: &[Req]) -> Vec<Norm> {
+        let mut norms = Vec::new();
+        for req in frames {
+            match self.control.recv() {
+                Got::Frame(frame) => {
+                    let norm = self.mapping.frame(&frame, Some(req.op));
+                    if let Norm::Reply { zxid, .. } = norm {
+                        self.zxid = self.zxid.max(zxid);
+                    }
+                    norms.push(norm);
+                }
+                end => {
+                    norms.push(Norm::end(&end));
+                    return norms;
+                }
+            }
+        }
+        norms
+    }
+}
+
+/// How the two servers of a pair are called in output.
+pub(crate) fn names(kinds: [Kind; 2]) -> [String; 2] {
+    if kinds[0] == kinds[1] {
+        ["left", "right"].map(|side| format!("{side} ({})", kinds[0].name()))
+    } else {
+        kinds.map(|kind| kind.name().to_string())
+    }
+}
