@@ -1,0 +1,11 @@
+//! The store against data directories that Apache ZooKeeper 3.9.5 wrote, against damage, and
+//! against crashes.
+
+mod damage;
+mod fixtures;
+mod model;
+mod purging;
+mod recovery;
+mod snapshots;
+mod truncation;
+mod vectors;
