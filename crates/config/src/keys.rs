@@ -207,7 +207,7 @@ keys! {
         RequireKerberosConfig, "requireKerberosConfig", Property, OnlyIf("true"), "false", "", NotYet(Sasl, Warn), "Fails without a default realm.";
         KerberosMinReLoginTime, "kerberos.minReLoginTimeMs", Property, Long, "60000", "ms", NotYet(Sasl, Warn), "Shortest time between two Kerberos logins.";
         Kinit, "kinit", Property, Path, "/usr/bin/kinit", "", NotYet(Sasl, Warn), "Command that renews tickets.";
-        ServerRealm, "server.realm", Property, Text, "", "", NotYet(Sasl, Warn), "Realm of the other members.";
+        ServerRealm, "zookeeper.server.realm", CommandLine, Text, "", "", NotYet(Sasl, Warn), "Realm of the other members.";
     }
     "SASL between members" {
         QuorumSaslEnable, "quorum.auth.enableSasl", File, Bool, "false", "", NotYet(Sasl, Refuse), "SASL on connections between members.";
@@ -310,7 +310,7 @@ keys! {
         ClientSecure, "client.secure", Property, Text, "", "", NoEffect(JAVA_ONLY), "TLS in the Java client.";
         ClientCnxnSocket, "clientCnxnSocket", Property, JavaClass, "", "", NoEffect(JAVA_ONLY), "Connection layer of the Java client.";
         SaslClient, "sasl.client*", Property, Text, "", "", NoEffect(JAVA_ONLY), "SASL in the Java client.";
-        ServerPrincipal, "server.principal", Property, Text, "", "", NoEffect(JAVA_ONLY), "Principal that the Java client expects of a server.";
+        ServerPrincipal, "zookeeper.server.principal", CommandLine, Text, "", "", NoEffect(JAVA_ONLY), "Principal that the Java client expects of a server.";
         DisableAutoWatchReset, "disableAutoWatchReset", Property, Text, "", "", NoEffect(JAVA_ONLY), "Watches of the Java client after a reconnect.";
         RequestTimeout, "request.timeout", Property, Text, "", "ms", NoEffect(JAVA_ONLY), "Timeout of requests of the Java client.";
     }

@@ -222,3 +222,23 @@ fn sort(settings: &mut Settings) {
 fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KEYS;
+    use crate::registry::Class;
+
+    #[test]
+    fn every_honoured_key_reaches_the_configuration() {
+        let (settings, _) = gather(Sources::default());
+        let read = settings.read.borrow();
+        for spec in KEYS.iter().filter(|spec| spec.class == Class::Honoured) {
+            assert!(
+                read.contains(&spec.key),
+                "{} is called honoured, but nobody reads it",
+                spec.name
+            );
+        }
+    }
+}

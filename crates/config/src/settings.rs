@@ -173,12 +173,13 @@ impl Settings {
             by,
         };
         let short = name.strip_prefix("zookeeper.");
-        let found = registry::find(short.unwrap_or(&name));
+        let whole = registry::find(&name).filter(|spec| spec.name == name);
+        let found = whole.or_else(|| registry::find(short.unwrap_or(&name)));
         let usable = found.is_some_and(|spec| match spec.form {
             Form::File => false,
             Form::FileOrProperty | Form::Property => short.is_some(),
             Form::PropertyOrBare => true,
-            Form::CommandLine => short.is_none(),
+            Form::CommandLine => spec.name == name,
         });
         let text = match found {
             Some(spec) if usable => {

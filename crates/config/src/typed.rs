@@ -194,10 +194,15 @@ fn session_times(s: &mut Settings) -> (u32, i32, i32) {
     let min = or_ticks(s.int(Key::MinSessionTimeout), 2);
     let max = or_ticks(s.int(Key::MaxSessionTimeout), 20);
     if min > max {
-        let key = match s.value(Key::MinSessionTimeout) {
-            Some(_) => Key::MinSessionTimeout,
-            None => Key::MaxSessionTimeout,
-        };
+        let set = [
+            Key::MinSessionTimeout,
+            Key::MaxSessionTimeout,
+            Key::TickTime,
+        ];
+        let key = set
+            .into_iter()
+            .find(|&key| s.value(key).is_some())
+            .unwrap_or(Key::TickTime);
         let text = format!(
             "minSessionTimeout ({min} ms) must not be larger than maxSessionTimeout ({max} ms)"
         );

@@ -10,12 +10,13 @@ import org.apache.zookeeper.server.quorum.QuorumPeerConfig;
  * Puts the answers of Apache ZooKeeper into java-configs.jsonl. Each line there is a name, the files
  * of the case, and the answer. With the jars of ZooKeeper 3.9.5 in lib:
  *
- *   java -cp 'lib/*' JavaConfigs.java java-configs.jsonl > new && mv new java-configs.jsonl
+ *   java -cp 'lib/*' JavaConfigs.java java-configs.jsonl
  */
 public class JavaConfigs {
     public static void main(String[] args) throws Exception {
         ObjectMapper mapper = new ObjectMapper();
         Path base = Files.createTempDirectory("configs");
+        List<String> answered = new ArrayList<>();
         for (String line : Files.readAllLines(Paths.get(args[0]))) {
             ArrayNode row = (ArrayNode) mapper.readTree(line);
             Path dir = base.resolve(row.get(0).asText().replace('/', '_'));
@@ -26,8 +27,9 @@ public class JavaConfigs {
                 Files.write(dir.resolve(name), text.getBytes(StandardCharsets.UTF_8));
             }
             String answer = answer(dir).replace(dir.toString(), "$DIR");
-            System.out.println(mapper.writeValueAsString(List.of(row.get(0), row.get(1), answer)));
+            answered.add(mapper.writeValueAsString(List.of(row.get(0), row.get(1), answer)));
         }
+        Files.write(Paths.get(args[0]), answered);
     }
 
     /** What a start would have; the state of earlier cases is taken back first. */
