@@ -572,6 +572,13 @@ fn section_6_some_properties_do_not_come_from_the_file() {
     }
     assert_eq!(config("jute.maxbuffer=1").jute_max_buffer, 0xfffff);
     assert!(!config("readonlymode.enabled=true").read_only_mode);
+    let loaded = Config::load(sources("", &["-Dzookeeper.jute.maxbuffer=1"], &[])).unwrap();
+    assert_eq!(loaded.config.jute_max_buffer, 0xfffff);
+    assert!(
+        loaded.warnings[0].text.contains("say -Djute.maxbuffer="),
+        "{:?}",
+        loaded.warnings
+    );
 }
 
 #[test]
