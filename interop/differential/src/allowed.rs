@@ -22,7 +22,7 @@
 //!   meet (`Req::may_close`)
 //! - pipelined writes under an enforced quota: the usage counts what is applied, not what is
 //!   pending (`Variant::lockstep`)
-//! - a request pipelined behind a setACL of `/`, see `Req::is_awaited`
+//! - requests pipelined behind a setACL, see `Req::is_awaited`
 //! - order of children, ephemerals, identities, and of the events of a session's end: hash order
 
 use zooid_proto::client::{MultiOp, create_mode};

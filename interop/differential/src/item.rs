@@ -186,11 +186,11 @@ impl Req {
         self.shape != Shape::Whole || matches!(op, None | Some(Auth | Sasl | CloseSession | Check))
     }
 
-    /// Whether the answer is awaited before the next request leaves. The Java server keeps the
-    /// root under two names, "" and "/", while a change of it is under way, so a create that
-    /// follows a setACL too fast sees the old ACL.
+    /// Whether the answer is awaited before the next request leaves. A Java server does not put
+    /// the new ACL into its view of pending changes (`PrepRequestProcessor`), so what follows a
+    /// setACL too fast is checked against the old one or the new one.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.is(OpCode::SetAcl) && self.body.starts_with(&[0, 0, 0, 1, b'/'])
+        self.is(OpCode::SetAcl)
     }
 
     /// Whether it takes a zxid.

@@ -60,7 +60,6 @@ struct Side {
     mapping: Mapping,
     slots: Vec<Option<Conn>>,
     control: Link,
-    control_xid: i32,
     /// Highest zxid that any reply showed.
     zxid: i64,
     /// Transactions that delete the ephemeral nodes of a session, in an order that is open.
@@ -493,7 +492,6 @@ impl Side {
             mapping: Mapping::default(),
             slots: no_slots(),
             control,
-            control_xid: 0,
             zxid: 0,
             closings: HashSet::new(),
         };
@@ -742,11 +740,6 @@ impl Side {
     fn control_send(&mut self, frames: &[Req]) {
         let mut bytes = Vec::new();
         for req in frames {
-            self.control_xid += 1;
-            let mut req = req.clone();
-            if req.xid == 0 {
-                req.xid = self.control_xid;
-            }
             req.frame(&mut bytes);
         }
         self.control.send(&bytes);
