@@ -80,7 +80,13 @@ func manyWatchers(e *env) {
 
 // reconnected waits until the client has its session for the nth time.
 func (e *env) reconnected(c *client, n int) {
-	e.eventually("the session again", func() bool { return c.states.count(zk.StateHasSession) == n })
+	end := time.Now().Add(waitDeadline)
+	for c.states.count(zk.StateHasSession) != n {
+		if time.Now().After(end) {
+			e.fail("session number %d not in %v; states: %v", n, waitDeadline, c.states.all())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func watchesOverACutLine(e *env) {
@@ -111,7 +117,7 @@ func watchesOverACutLine(e *env) {
 	e.ok(other.Delete(e.path+"/deleted", -1))
 	e.make(other, e.path+"/created")
 	e.make(other, e.path+"/parent/new")
-	c.line.mend()
+	c.line.setShut(false)
 
 	// Told at the reconnect, because they happened while the client was away.
 	e.expect(watch["changed"], zk.EventNodeDataChanged, e.path+"/changed")
@@ -148,7 +154,7 @@ func thousandsOfWatches(e *env) {
 	})
 	c.line.cut()
 	e.eventually("disconnected", func() bool { return c.State() != zk.StateHasSession })
-	c.line.mend()
+	c.line.setShut(false)
 	e.reconnected(c, 2)
 	e.together(20, func(worker int) error {
 		for i := worker; i < count; i += 20 {
@@ -169,7 +175,7 @@ func authIsSentAgain(e *env) {
 	_, err := c.Create(e.path, []byte("s"), 0, zk.AuthACL(zk.PermAll))
 	e.ok(err)
 	c.line.cut()
-	c.line.mend()
+	c.line.setShut(false)
 	e.reconnected(c, 2)
 	data, _, err := c.Get(e.path)
 	e.ok(err)
@@ -211,7 +217,7 @@ func sessionExpires(e *env) {
 	// The last word from the client may be a third of the timeout old; expiry comes in steps of a tick (2 s).
 	lived := time.Since(cut)
 	e.that(lived > 2500*time.Millisecond && lived < 8*time.Second, fmt.Sprint("expired after ", lived))
-	c.line.mend()
+	c.line.setShut(false)
 	e.reconnected(c, 2)
 	e.equal(c.states.count(zk.StateExpired), 1)
 	e.that(c.SessionID() != before, "a new session")
@@ -222,7 +228,7 @@ func sessionExpires(e *env) {
 }
 
 func killedServerComesBack(e *env) {
-	server := e.ownServer()
+	e.ownServer()
 	c, other := e.client(), e.client()
 	session := c.SessionID()
 	_, err := c.Create("/e", []byte("mine"), zk.FlagEphemeral, open)
@@ -244,9 +250,7 @@ func killedServerComesBack(e *env) {
 	_, _, events, err := c.GetW("/e")
 	e.ok(err)
 
-	e.ok(server.kill())
-	e.eventually("disconnected", func() bool { return c.State() != zk.StateHasSession })
-	e.ok(server.start())
+	e.killAndStart(c, other)
 	e.reconnected(c, 2)
 	e.reconnected(other, 2)
 	e.equal(c.SessionID(), session)
@@ -267,7 +271,7 @@ func killedServerComesBack(e *env) {
 
 // Creates with the server killed under them: each call gives one node or an error, never two nodes.
 func protectedOverKilledServer(e *env) {
-	server := e.ownServer()
+	e.ownServer()
 	c := e.client()
 	e.make(c, "/p")
 	var made atomic.Int32
@@ -293,8 +297,7 @@ func protectedOverKilledServer(e *env) {
 	for round := 1; round <= 2; round++ {
 		before := made.Load()
 		e.eventually("some more are made", func() bool { return made.Load() >= before+50 })
-		e.ok(server.kill())
-		e.ok(server.start())
+		e.killAndStart(c)
 		e.reconnected(c, round+1)
 	}
 	close(stop)
