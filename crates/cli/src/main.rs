@@ -1,2 +1,103 @@
-//! crates/cli
-fn main() {}
+//! The `zooid` binary: the server and its tools.
+
+mod serve;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use zooid_config::{Sources, SystemProperty};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A drop-in replacement for the Apache ZooKeeper 3.9.5 server.
+///
+/// Without a command it serves on port 2181 with its data in ./data.
+#[derive(Parser)]
+#[command(name = "zooid", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a server (what `zooid` alone does).
+    Serve(ServeArgs),
+    /// Read a configuration file, say what is wrong with it and what it sets.
+    CheckConfig {
+        /// The configuration file, usually zoo.cfg.
+        file: PathBuf,
+        #[command(flatten)]
+        properties: Properties,
+    },
+}
+
+/// Where the configuration comes from: options win over the file, the file over -D words, those
+/// over SERVER_JVMFLAGS and JVMFLAGS.
+#[derive(Args)]
+struct ServeArgs {
+    /// Configuration file in the format of zoo.cfg.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory for snapshots and, unless dataLogDir is set, the transaction log.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// TCP port for clients.
+    #[arg(long, value_name = "PORT")]
+    client_port: Option<u16>,
+    #[command(flatten)]
+    properties: Properties,
+}
+
+#[derive(Args)]
+struct Properties {
+    /// A Java system property of Apache ZooKeeper, such as -Dzookeeper.skipACL=yes.
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    properties: Vec<String>,
+}
+
+impl Properties {
+    fn parse(&self) -> Vec<SystemProperty> {
+        self.properties
+            .iter()
+            .filter_map(|word| SystemProperty::from_word(word))
+            .collect()
+    }
+}
+
+impl ServeArgs {
+    fn sources(self) -> Sources {
+        let env = zooid_config::environment();
+        Sources {
+            file: self
+                .config
+                .or_else(|| zooid_config::config_file_from_environment(&env)),
+            text: None,
+            data_dir: self.data_dir,
+            client_port: self.client_port,
+            system_properties: self.properties.parse(),
+            env,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        None => serve::run(cli.serve.sources()),
+        Some(Command::Serve(args)) => serve::run(args.sources()),
+        Some(Command::CheckConfig { file, properties }) => {
+            let report = zooid_config::check(Sources {
+                file: Some(file),
+                system_properties: properties.parse(),
+                env: zooid_config::environment(),
+                ..Sources::default()
+            });
+            print!("{}", report.text);
+            ExitCode::from(report.exit_code)
+        }
+    }
+}

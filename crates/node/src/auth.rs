@@ -87,6 +87,8 @@ pub fn authenticate(
 pub fn digest_of(algorithm: DigestAlgorithm, text: &str) -> String {
     let hash: Vec<u8> = match algorithm {
         DigestAlgorithm::Sha1 => sha1::Sha1::digest(text).to_vec(),
+        DigestAlgorithm::Sha224 => sha2::Sha224::digest(text).to_vec(),
+        DigestAlgorithm::Sha384 => sha2::Sha384::digest(text).to_vec(),
         DigestAlgorithm::Sha256 => sha2::Sha256::digest(text).to_vec(),
         DigestAlgorithm::Sha512 => sha2::Sha512::digest(text).to_vec(),
     };

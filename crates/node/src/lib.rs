@@ -4,6 +4,7 @@
 //! - [`core`]: writes become transactions, transactions become the tree, watches fire
 //! - `prep`: the checks that a write must pass; `view`: the tree with all that is under way
 //! - `read`: what is answered from the tree; `reply`: frames for clients
+//! - [`recover`]: the tree from a data directory
 //! - [`sessions`], [`auth`], [`acl`]: who asks, and what they may
 //! - [`link`], [`shared`]: what connections and the core share
 //! - [`stats`], [`settings`], [`time`]
@@ -20,6 +21,7 @@ pub mod core;
 pub mod link;
 mod prep;
 mod read;
+pub mod recover;
 mod reply;
 pub mod sessions;
 pub mod settings;

@@ -54,8 +54,12 @@ pub struct Settings {
 pub enum DigestAlgorithm {
     /// SHA-1, the default.
     Sha1,
+    /// SHA-224.
+    Sha224,
     /// SHA-256.
     Sha256,
+    /// SHA-384.
+    Sha384,
     /// SHA-512.
     Sha512,
 }

@@ -1,0 +1,3 @@
+//! What operators ask a running server.
+
+pub mod fourletter;

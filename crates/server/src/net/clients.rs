@@ -1,0 +1,292 @@
+//! The client port: one task for each connection reads all that has arrived, lets the node answer,
+//! and sends all answers with one write.
+
+use crate::admin;
+use crate::state::{CoreInput, Server};
+use crate::strangers;
+use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use zooid_node::{Closing, Conn, Link, Next, Wake};
+
+/// Bytes read at least with one call.
+const READ_STEP: usize = 8 * 1024;
+
+/// Buffers that grew beyond this are given back when they are empty.
+const KEEP_BUFFER: usize = 64 * 1024;
+
+/// Connections waiting to be accepted, when the configuration does not say.
+const DEFAULT_BACKLOG: i32 = 1024;
+
+/// Opens the client port. Without an address it is open on all, of both families where the
+/// machine has both.
+pub fn listen(address: Option<&str>, port: u16, backlog: i32) -> io::Result<TcpListener> {
+    let backlog = if backlog > 0 {
+        backlog
+    } else {
+        DEFAULT_BACKLOG
+    };
+    let listener = match address {
+        Some(host) => {
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            let addresses = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))?;
+            addresses
+                .into_iter()
+                .find_map(|address| open(address, backlog).map_err(|error| last = error).ok())
+                .ok_or(last)?
+        }
+        None => open((Ipv6Addr::UNSPECIFIED, port).into(), backlog)
+            .or_else(|_| open((Ipv4Addr::UNSPECIFIED, port).into(), backlog))?,
+    };
+    TcpListener::from_std(listener)
+}
+
+fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Accepts connections until the runtime ends.
+pub async fn accept(listener: TcpListener, server: Arc<Server>) {
+    let counts = Arc::new(Counts::default());
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, mostly. Accepting at once again would spin.
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let Some(place) = counts.take(&server, peer.ip()) else {
+            // As Java: no goodbye, so that the port is free again at once.
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        if server.config.client_tcp_keep_alive {
+            let _ = SockRef::from(&stream).set_keepalive(true);
+        }
+        let server = server.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            serve(stream, peer, &server).await;
+        });
+    }
+}
+
+/// Connections by address.
+#[derive(Default)]
+struct Counts {
+    by_address: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// The place that a connection has in the counts, given back when it ends.
+struct Place {
+    counts: Arc<Counts>,
+    address: IpAddr,
+}
+
+impl Counts {
+    /// A place for a connection, unless the limits of the configuration are reached.
+    fn take(self: &Arc<Self>, server: &Server, address: IpAddr) -> Option<Place> {
+        let mut by_address = self.by_address.lock();
+        let here = by_address.get(&address).copied().unwrap_or(0);
+        if let Some(limit) = server
+            .config
+            .client_connection_limit()
+            .filter(|limit| here >= *limit)
+        {
+            tracing::warn!(%address, limit, "too many connections from one address (maxClientCnxns)");
+            return None;
+        }
+        let all: u32 = by_address.values().sum();
+        if let Some(limit) = server.config.max_cnxns.filter(|limit| all >= *limit) {
+            tracing::warn!(%address, limit, "too many connections (maxCnxns)");
+            return None;
+        }
+        *by_address.entry(address).or_default() += 1;
+        Some(Place {
+            counts: self.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_address = self.counts.by_address.lock();
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+struct NotifyTask(Arc<Notify>);
+
+impl Wake for NotifyTask {
+    fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+async fn serve(mut stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) {
+    let notify = Arc::new(Notify::new());
+    let shared = &server.shared;
+    let now = server.clock.now();
+    let wake = Box::new(NotifyTask(notify.clone()));
+    let link = Arc::new(Link::new(shared.next_conn(), peer, now.wall_ms, wake));
+    shared.links.write().insert(link.id, link.clone());
+    let mut conn = Conn::new(shared.clone(), link);
+    let patience = Duration::from_millis(server.config.sessionless_timeout_ms);
+    match drive(&mut conn, &mut stream, &notify, server, patience).await {
+        Ok(End::Gone) | Err(_) => {}
+        Ok(End::Closing(closing, first)) => report(peer, &closing, &first),
+    }
+    drop(conn);
+    // What the client sent behind its last frame would make the system reset the connection, and
+    // the last replies with it.
+    let _ = stream.shutdown().await;
+    let mut rest = [0; 1024];
+    while matches!(stream.try_read(&mut rest), Ok(n) if n > 0) {}
+}
+
+/// How a connection ended.
+enum End {
+    /// The peer closed it, or a command was answered.
+    Gone,
+    /// The node closed it; with the bytes that it did not understand.
+    Closing(Closing, Vec<u8>),
+}
+
+async fn drive(
+    conn: &mut Conn,
+    stream: &mut TcpStream,
+    notify: &Notify,
+    server: &Arc<Server>,
+    patience: Duration,
+) -> io::Result<End> {
+    let mut input = BytesMut::new();
+    let mut output = Vec::new();
+    let mut submit = Vec::new();
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        let progress = conn.receive(&input, server.clock.now(), &mut output, &mut submit);
+        if !submit.is_empty() {
+            // The core ends only with the server.
+            let _ = server
+                .core
+                .send(CoreInput::Submit(std::mem::take(&mut submit)));
+        }
+        // A frame that ends the connection is consumed; the log wants to see it.
+        let first = match &progress.next {
+            Next::Close(_) => input[..input.len().min(64)].to_vec(),
+            _ => Vec::new(),
+        };
+        input.advance(progress.consumed);
+        if !output.is_empty() && progress.next != Next::Close(Closing::Now) {
+            stream.write_all(&output).await?;
+            output.clear();
+            if output.capacity() > KEEP_BUFFER {
+                output = Vec::new();
+            }
+        }
+        match progress.next {
+            Next::Again => {}
+            Next::Wait => notify.notified().await,
+            Next::Word(word) => {
+                let answer = admin::fourletter::answer(server, conn.link(), word, &input[4..]);
+                stream.write_all(&answer).await?;
+                return Ok(End::Gone);
+            }
+            Next::More => {
+                if input.is_empty() && input.capacity() > KEEP_BUFFER {
+                    input = BytesMut::new();
+                }
+                tokio::select! {
+                    biased;
+                    () = notify.notified() => {}
+                    ready = stream.readable() => {
+                        ready?;
+                        // Doubling a buffer that is full: memory follows what arrived.
+                        input.reserve(READ_STEP.max(input.len()));
+                        match stream.try_read_buf(&mut input) {
+                            Ok(0) => return Ok(End::Gone),
+                            Ok(_) => {}
+                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    () = tokio::time::sleep_until(deadline), if !conn.has_session() => {
+                        return Ok(End::Gone);
+                    }
+                }
+            }
+            Next::Close(closing) => return Ok(End::Closing(closing, first)),
+        }
+    }
+}
+
+fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
+    match closing {
+        Closing::Flush | Closing::Now => {}
+        Closing::NotAFrame {
+            length,
+            established: false,
+        } => {
+            let who = strangers::name(first).unwrap_or("no ZooKeeper client");
+            tracing::warn!(%peer, length, first = ?first.escape_ascii().to_string(), "connection closed: {who}");
+        }
+        Closing::NotAFrame {
+            length,
+            established: true,
+        } => tracing::warn!(
+            %peer,
+            length,
+            "connection closed: the length of a request is beyond jute.maxbuffer"
+        ),
+        Closing::NotAHandshake { length } => {
+            let who = first
+                .get(4..)
+                .and_then(strangers::name_frame)
+                .unwrap_or("no ZooKeeper client");
+            tracing::warn!(%peer, length, "connection closed: {who}");
+        }
+        Closing::ClientAhead { seen, have } => tracing::warn!(
+            %peer,
+            seen = format_args!("0x{seen:x}"),
+            have = format_args!("0x{have:x}"),
+            "connection closed: the client has seen a newer state than this server has; was the data directory replaced?"
+        ),
+        Closing::NotServing => tracing::info!(%peer, "connection closed: the server is stopping"),
+        Closing::LargeRequest { length } => tracing::warn!(
+            %peer,
+            length,
+            "connection closed: too many bytes of large requests under way (largeRequestMaxBytes)"
+        ),
+    }
+}

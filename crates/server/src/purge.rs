@@ -1,0 +1,37 @@
+//! Old snapshots and logs are removed from time to time (`DatadirCleanupManager` in Java).
+
+use crate::snapshots::Snapshots;
+use std::sync::Arc;
+use std::time::Duration;
+use zooid_store::{DataDirs, Files, purge};
+
+/// Purges now and every `interval` from then on. Ends with the runtime.
+pub async fn run(
+    files: Arc<dyn Files>,
+    dirs: DataDirs,
+    snapshots: Arc<Snapshots>,
+    retain: usize,
+    interval: Duration,
+) {
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            purge::purge(&*files, &dirs, retain, |file| {
+                snapshots.is_known_good(file) || purge::verify(&*files, file)
+            })
+        })
+        .await;
+        match done {
+            Ok(Ok(purged)) if purged.removed.is_empty() => {}
+            Ok(Ok(purged)) => tracing::info!(
+                removed = purged.removed.len(),
+                retain,
+                "old snapshots and logs purged"
+            ),
+            Ok(Err(error)) => tracing::warn!(%error, "old files could not be purged"),
+            Err(error) => tracing::warn!(%error, "the purge ended early"),
+        }
+    }
+}

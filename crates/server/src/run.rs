@@ -1,0 +1,358 @@
+//! A standalone server from its configuration to its end.
+
+use crate::clock::Clock;
+use crate::disk::{Disk, DiskOptions, DiskStats};
+use crate::net::clients;
+use crate::purge;
+use crate::settings;
+use crate::snapshots::{SnapshotRule, Snapshots};
+use crate::state::{CoreInput, Server};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use zooid_config::{Compression, Config};
+use zooid_node::recover::{RecoveredTree, Recovery, RecoveryError};
+use zooid_node::{Core, Settings, Shared};
+use zooid_store::layout::DirLocks;
+use zooid_store::log::{LogOptions, LogWriter};
+use zooid_store::recover::{
+    Base, Progress, RecoverOptions, Recovered, recover, remove_initialize_marker,
+};
+use zooid_store::{DataDirs, Files, OsFiles, StoreError};
+
+/// Inputs that the core takes before it looks at the time and hands transactions to the disk.
+const INPUTS_PER_TURN: usize = 1024;
+
+/// Recovery speaks up when it takes longer than this, and again each time.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for what is under way.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a server did not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directories cannot be used.
+    #[error("{0}")]
+    Directories(#[source] StoreError),
+    /// The data cannot be trusted or read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The data are whole, but not to be served like this.
+    #[error("{dir}: {source}", dir = .dir.display())]
+    Recovery {
+        /// The data directory.
+        dir: PathBuf,
+        /// Why not.
+        source: RecoveryError,
+    },
+    /// The client port is not to be had.
+    #[error("cannot listen on {address}: {source}{hint}")]
+    Listen {
+        /// Host and port.
+        address: String,
+        /// The answer of the system.
+        source: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The configuration asks for what is not built.
+    #[error("{0}")]
+    NotBuilt(&'static str),
+    /// The system refused something else.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// What the process ends with: Java's codes where it has one (`ExitCode`).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::NotBuilt(_) => 2,
+            StartError::Directories(_) => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// Serves until `stop` is done or the log cannot be written any more. What was acknowledged is on
+/// disk when it returns, and sessions go on with the next start.
+pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+    let Some(port) = config.client_port else {
+        return Err(StartError::NotBuilt(
+            "clientPort is missing: a server without a plain-text client port is not built yet",
+        ));
+    };
+    let clock = Clock::start();
+    let node_settings = settings::of(&config);
+    let files: Arc<dyn Files> = Arc::new(OsFiles);
+    let log_dir = (config.data_log_dir != config.data_dir).then(|| config.data_log_dir.clone());
+    let dirs = DataDirs::new(config.data_dir.clone(), log_dir);
+    tracing::info!(
+        version = crate::VERSION,
+        compatible = crate::COMPATIBLE_VERSION,
+        data_dir = %dirs.data_dir().display(),
+        data_log_dir = %dirs.data_log_dir().display(),
+        "Zooid, a standalone server"
+    );
+    let locks = dirs
+        .open(&*files, config.datadir_autocreate)
+        .map_err(StartError::Directories)?;
+    let opened = open_data(files.clone(), &dirs, &config, &node_settings).await?;
+    let Opened { recovered, tree } = opened;
+    let is_new = matches!(recovered.base, Base::New);
+    let last_zxid = recovered.last_zxid;
+    let shared = Arc::new(Shared::new(node_settings, tree.tree, clock.now()));
+    let snapshots = Arc::new(Snapshots::new(
+        shared.clone(),
+        files.clone(),
+        dirs.clone(),
+        match config.snapshot.compression {
+            Compression::None => zooid_store::snapshot::Compression::Plain,
+            Compression::Gzip => zooid_store::snapshot::Compression::Gz,
+            Compression::Snappy => zooid_store::snapshot::Compression::Snappy,
+        },
+        config.snapshot.serialize_last_processed_zxid,
+    ));
+    if is_new {
+        // A log without a snapshot before it would not be trusted.
+        snapshots.take()?;
+        remove_initialize_marker(&*files, &dirs)?;
+    } else if recovered.log.entries > 0 {
+        snapshots.start_in_background();
+    }
+
+    let listener = listen(&config, port)?;
+    let (core_inbox, inputs) = unbounded_channel();
+    let disk_stats = Arc::new(DiskStats::default());
+    let writer = LogWriter::new(
+        files.clone(),
+        dirs.log_dir(),
+        LogOptions {
+            pre_alloc: config.log.pre_alloc_bytes.unwrap_or(0),
+            size_limit: config.log.size_limit_bytes,
+            force_sync: config.log.force_sync,
+        },
+        Some(last_zxid),
+    );
+    let slow_sync_ms = u64::try_from(config.log.fsync_warning_threshold_ms).unwrap_or(0);
+    let rule = SnapshotRule::new(
+        u64::from(config.snapshot.snap_count),
+        config.snapshot.size_limit_bytes,
+    );
+    let disk = Disk::start(
+        writer,
+        DiskOptions {
+            slow_sync: Duration::from_millis(slow_sync_ms),
+            rule,
+        },
+        snapshots.clone(),
+        disk_stats.clone(),
+        core_inbox.clone(),
+    )?;
+    if let Some(hours) = config.purge.interval_hours {
+        let interval = Duration::from_secs(u64::from(hours) * 3600);
+        let retain = config.purge.retain as usize;
+        let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
+        tokio::spawn(purge::run(files, dirs, snapshots, retain, interval));
+    }
+    let core = Core::new(shared.clone(), clock.now());
+    let server = Arc::new(Server {
+        client_address: listener.local_addr()?,
+        started: clock.now(),
+        config,
+        shared,
+        clock,
+        dirs,
+        core: core_inbox.clone(),
+        disk: disk_stats,
+        snapshots,
+    });
+    tracing::info!(address = %server.client_address, ms = clock.now().mono_ms, "serving clients");
+    let accepting = tokio::spawn(clients::accept(listener, server.clone()));
+    // A task of its own: what polls from outside the workers' tasks pays for each wake-up.
+    let running = tokio::spawn(run_core(core, inputs, disk, clock));
+    tokio::pin!(stop, running);
+    let ended = tokio::select! {
+        () = &mut stop => {
+            tracing::info!("stopping: no new requests, sessions stay valid");
+            accepting.abort();
+            server.shared.stop_serving();
+            let _ = core_inbox.send(CoreInput::Stop);
+            running.await
+        }
+        ended = &mut running => ended,
+    };
+    accepting.abort();
+    release(locks);
+    match ended {
+        Ok(ended) => ended,
+        Err(error) => Err(StartError::Io(std::io::Error::other(error))),
+    }
+}
+
+fn release(locks: DirLocks) {
+    drop(locks);
+}
+
+fn listen(config: &Config, port: u16) -> Result<TcpListener, StartError> {
+    let host = config.client_port_address.as_deref();
+    clients::listen(host, port, config.client_port_listen_backlog).map_err(|source| {
+        let hint = match source.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "; another server uses the port: choose one with --client-port or clientPort"
+            }
+            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+            _ => "",
+        };
+        let address = format!("{}:{port}", host.unwrap_or("*"));
+        StartError::Listen {
+            address,
+            source,
+            hint,
+        }
+    })
+}
+
+struct Opened {
+    recovered: Recovered,
+    tree: RecoveredTree,
+}
+
+async fn open_data(
+    files: Arc<dyn Files>,
+    dirs: &DataDirs,
+    config: &Config,
+    settings: &Settings,
+) -> Result<Opened, StartError> {
+    let options = RecoverOptions {
+        trust_empty: config.snapshot.trust_empty,
+        autocreate: config.db_autocreate,
+        read_only: false,
+        max_payload: i32::MAX as usize,
+    };
+    let (thread_dirs, settings) = (dirs.clone(), settings.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let dirs = thread_dirs;
+        let start = Instant::now();
+        let mut said = start;
+        let mut recovery = Recovery::new(&settings, |progress| {
+            if said.elapsed() < PROGRESS_EVERY {
+                return;
+            }
+            said = Instant::now();
+            match progress {
+                Progress::Snapshot { file, len } => {
+                    tracing::info!(file = %file.display(), bytes = len, "reading a snapshot");
+                }
+                Progress::Log {
+                    file,
+                    zxid,
+                    entries,
+                } => tracing::info!(
+                    file = %file.display(),
+                    zxid = format_args!("0x{zxid:x}"),
+                    entries,
+                    "replaying the log"
+                ),
+            }
+        });
+        let recovered = recover(&*files, &dirs, &options, &mut recovery)?;
+        let dir = dirs.data_dir().to_path_buf();
+        let tree = recovery
+            .finish()
+            .map_err(|source| StartError::Recovery { dir, source })?;
+        tell(&recovered, &tree, start.elapsed());
+        Ok::<_, StartError>(Opened { recovered, tree })
+    });
+    match opened.await {
+        Ok(opened) => opened,
+        Err(error) => Err(StartError::Io(std::io::Error::other(error))),
+    }
+}
+
+fn tell(recovered: &Recovered, tree: &RecoveredTree, took: Duration) {
+    for warning in &recovered.warnings {
+        tracing::warn!("{warning}");
+    }
+    if tree.mismatches.count > 0 {
+        tracing::error!(
+            count = tree.mismatches.count,
+            first = format_args!("0x{:x}", tree.mismatches.first_zxid),
+            "digests in the log differ from the tree: compare it with another member or a backup"
+        );
+    }
+    for session in &tree.orphan_sessions {
+        tracing::warn!(
+            session = format_args!("0x{session:x}"),
+            "ephemeral nodes of an unknown session removed"
+        );
+    }
+    let from = match &recovered.base {
+        Base::Snapshot { file, .. } => file.path.display().to_string(),
+        Base::New => "nothing: a new database".to_owned(),
+        Base::Trusted => "the log alone (snapshot.trust.empty)".to_owned(),
+        Base::Uninitialised => "nothing, and zookeeper.db.autocreate is off".to_owned(),
+    };
+    tracing::info!(
+        from,
+        log_entries = recovered.log.entries,
+        zxid = format_args!("0x{:x}", tree.tree.last_processed_zxid()),
+        nodes = tree.tree.len(),
+        sessions = tree.tree.sessions().len(),
+        ms = took.as_millis() as u64,
+        "recovered"
+    );
+}
+
+async fn run_core(
+    mut core: Core,
+    mut inputs: UnboundedReceiver<CoreInput>,
+    disk: Disk,
+    clock: Clock,
+) -> Result<(), StartError> {
+    let mut batch = Vec::with_capacity(INPUTS_PER_TURN);
+    let mut stopping: Option<Instant> = None;
+    let mut next_tick = core.next_tick_ms(clock.now());
+    loop {
+        let until = clock.instant(next_tick).into();
+        tokio::select! {
+            biased;
+            _ = inputs.recv_many(&mut batch, INPUTS_PER_TURN) => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+        let now = clock.now();
+        for input in batch.drain(..) {
+            match input {
+                CoreInput::Submit(submits) => {
+                    for submit in submits {
+                        core.submit(submit, now);
+                    }
+                }
+                CoreInput::Durable(zxid) => core.durable(zxid),
+                CoreInput::DiskFailed(error) => {
+                    tracing::error!(%error, "the transaction log cannot be written: stopping, nothing more is acknowledged");
+                    return Err(error.into());
+                }
+                CoreInput::Stop => stopping = Some(Instant::now() + STOP_PATIENCE),
+            }
+        }
+        if now.mono_ms >= next_tick && stopping.is_none() {
+            core.tick(now);
+        }
+        core.advance();
+        if core.has_appends() {
+            disk.append(core.take_appends());
+        }
+        if let Some(deadline) = stopping
+            && (core.in_flight() == 0 || Instant::now() >= deadline)
+        {
+            disk.stop();
+            return Ok(());
+        }
+        next_tick = core.next_tick_ms(clock.now());
+    }
+}

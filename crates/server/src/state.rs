@@ -1,0 +1,45 @@
+//! What all parts of a running server share.
+
+use crate::clock::Clock;
+use crate::disk::DiskStats;
+use crate::snapshots::Snapshots;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+use zooid_config::Config;
+use zooid_node::{Now, Shared, Submit};
+use zooid_store::{DataDirs, StoreError};
+
+/// A running server.
+pub struct Server {
+    /// Its configuration.
+    pub config: Config,
+    /// The state that connections and the core share.
+    pub shared: Arc<Shared>,
+    /// The clocks.
+    pub clock: Clock,
+    /// When it started.
+    pub started: Now,
+    /// Where its files are.
+    pub dirs: DataDirs,
+    /// Where it listens for clients.
+    pub client_address: SocketAddr,
+    /// The way into the core.
+    pub core: UnboundedSender<CoreInput>,
+    /// What the log thread measures.
+    pub disk: Arc<DiskStats>,
+    /// Snapshots, taken and under way.
+    pub snapshots: Arc<Snapshots>,
+}
+
+/// What reaches the core.
+pub enum CoreInput {
+    /// Requests of one connection, in order.
+    Submit(Vec<Submit>),
+    /// Transactions up to this zxid are on disk.
+    Durable(i64),
+    /// The log cannot be written: nothing may be acknowledged any more.
+    DiskFailed(StoreError),
+    /// The operator asks for the end.
+    Stop,
+}
