@@ -2,6 +2,7 @@
 //! against crashes.
 
 mod damage;
+mod failing;
 mod fixtures;
 mod model;
 mod purging;
