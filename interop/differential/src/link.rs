@@ -35,7 +35,11 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn connect(port: u16) -> std::io::Result<Link> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Link::of(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+    }
+
+    /// Takes over a connection.
+    pub(crate) fn of(stream: TcpStream) -> std::io::Result<Link> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;

@@ -2,9 +2,11 @@
 //!
 //! - [`fuzz`]: random streams, [`generate`] makes them, [`pair`] plays them, [`norm`] maps away
 //!   what may differ, [`allowed`] lists what is left out and why
+//! - [`checklist`]: edge cases with the values that must come
 //! - [`link`], [`item`], [`server`]: connections, steps, processes
 
 mod allowed;
+mod checklist;
 mod fuzz;
 mod generate;
 mod item;
@@ -31,11 +33,14 @@ struct Cli {
 enum Command {
     /// Random streams of requests to two servers
     Fuzz(fuzz::Options),
+    /// The edge cases of the protocol, one by one
+    Checklist(checklist::Options),
 }
 
 fn main() -> Result<ExitCode> {
     let (passed, failed) = match Cli::parse().command {
         Command::Fuzz(options) => fuzz::run(&options)?,
+        Command::Checklist(options) => checklist::run(&options)?,
     };
     println!("{passed} passed, {failed} failed");
     Ok(if failed == 0 {

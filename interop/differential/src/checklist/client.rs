@@ -50,7 +50,12 @@ impl Client {
     }
 
     /// Attaches to a session.
-    pub(super) fn attach(port: u16, id: i64, password: &[u8; 16], timeout_ms: i32) -> Result<Client> {
+    pub(super) fn attach(
+        port: u16,
+        id: i64,
+        password: &[u8; 16],
+        timeout_ms: i32,
+    ) -> Result<Client> {
         let who = Who::Unknown { id, right: true };
         Client::hello(port, &Hello::plain(who, timeout_ms), id, password)
     }
@@ -93,7 +98,10 @@ impl Client {
             self.pending.push_back(request.op().code());
         }
         self.link.send(&bytes);
-        requests.iter().map(|request| self.answer().with_context(|| format!("{request:?}"))).collect()
+        requests
+            .iter()
+            .map(|request| self.answer().with_context(|| format!("{request:?}")))
+            .collect()
     }
 
     /// Sends a request in which nothing has to be right, and takes the answer.
@@ -105,7 +113,13 @@ impl Client {
     pub(super) fn send_raw(&mut self, xid: i32, op: i32, body: &[u8]) {
         let mut bytes = Vec::new();
         let shape = crate::item::Shape::Whole;
-        Req { xid, op, body: body.to_vec(), shape }.frame(&mut bytes);
+        Req {
+            xid,
+            op,
+            body: body.to_vec(),
+            shape,
+        }
+        .frame(&mut bytes);
         self.pending.push_back(op);
         self.link.send(&bytes);
     }
@@ -126,14 +140,35 @@ impl Client {
             let mut from = Reader::new(&frame);
             let header = ReplyHeader::read(&mut from)?;
             if header.xid != xid::NOTIFICATION {
-                let op = self.pending.pop_front().context("an answer that nobody asked for")?;
+                let op = self
+                    .pending
+                    .pop_front()
+                    .context("an answer that nobody asked for")?;
                 let body = from.rest().to_vec();
-                return Ok(Answer { xid: header.xid, zxid: header.zxid, err: header.err, body, events, op });
+                return Ok(Answer {
+                    xid: header.xid,
+                    zxid: header.zxid,
+                    err: header.err,
+                    body,
+                    events,
+                    op,
+                });
             }
             let event = WatcherEvent::read(&mut from)?;
-            anyhow::ensure!(header.err == 0 && event.state == 3, "strange event {header:?} {event:?}");
-            let path = event.path.as_deref().context("event without a path")?.to_string();
-            events.push(Event { zxid: header.zxid, kind: event.kind, path });
+            anyhow::ensure!(
+                header.err == 0 && event.state == 3,
+                "strange event {header:?} {event:?}"
+            );
+            let path = event
+                .path
+                .as_deref()
+                .context("event without a path")?
+                .to_string();
+            events.push(Event {
+                zxid: header.zxid,
+                kind: event.kind,
+                path,
+            });
         }
     }
 
@@ -165,16 +200,28 @@ impl Client {
 impl Answer {
     /// The answer if it is without error.
     pub(super) fn ok(self) -> Result<Answer> {
-        anyhow::ensure!(self.err == 0, "error {} instead of success", self.err);
+        anyhow::ensure!(
+            self.err == 0,
+            "error {} to {} {}",
+            self.err,
+            self.op,
+            self.xid
+        );
         Ok(self)
     }
 
     pub(super) fn kinds(&self) -> Vec<(i32, String)> {
-        self.events.iter().map(|event| (event.kind, event.path.clone())).collect()
+        self.events
+            .iter()
+            .map(|event| (event.kind, event.path.clone()))
+            .collect()
     }
 
     pub(super) fn path(&self) -> Result<String> {
-        Ok(Reader::new(&self.body).str()?.context("null path")?.into_owned())
+        Ok(Reader::new(&self.body)
+            .str()?
+            .context("null path")?
+            .into_owned())
     }
 
     pub(super) fn number(&self) -> Result<i32> {
@@ -182,14 +229,18 @@ impl Answer {
     }
 
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        let names = GetChildrenResponse::from_bytes(&self.body)?.children.context("null list")?;
+        let names = GetChildrenResponse::from_bytes(&self.body)?
+            .children
+            .context("null list")?;
         let mut names: Vec<String> = names.into_iter().flatten().map(Into::into).collect();
         names.sort();
         Ok(names)
     }
 
     pub(super) fn data(&self) -> Result<Option<Vec<u8>>> {
-        Ok(GetDataResponse::from_bytes(&self.body)?.data.map(Into::into))
+        Ok(GetDataResponse::from_bytes(&self.body)?
+            .data
+            .map(Into::into))
     }
 
     pub(super) fn text(&self) -> Result<String> {
@@ -197,18 +248,30 @@ impl Answer {
     }
 
     pub(super) fn acl(&self) -> Result<Vec<Acl<'static>>> {
-        Ok(GetAclResponse::from_bytes(&self.body)?.into_owned().acl.context("null ACL")?)
+        Ok(GetAclResponse::from_bytes(&self.body)?
+            .into_owned()
+            .acl
+            .context("null ACL")?)
     }
 
     /// The ids of the ACL.
     pub(super) fn acl_ids(&self) -> Result<Vec<String>> {
-        Ok(self.acl()?.iter().map(|acl| acl.id.name().to_string()).collect())
+        Ok(self
+            .acl()?
+            .iter()
+            .map(|acl| acl.id.name().to_string())
+            .collect())
     }
 
     pub(super) fn infos(&self) -> Result<Vec<(String, String)>> {
-        let infos = WhoAmIResponse::from_bytes(&self.body)?.infos.context("null list")?;
+        let infos = WhoAmIResponse::from_bytes(&self.body)?
+            .infos
+            .context("null list")?;
         let text = |text: zooid_proto::Str<'_>| text.unwrap_or_default().into_owned();
-        let mut infos: Vec<_> = infos.into_iter().map(|info| (text(info.scheme), text(info.user))).collect();
+        let mut infos: Vec<_> = infos
+            .into_iter()
+            .map(|info| (text(info.scheme), text(info.user)))
+            .collect();
         infos.sort();
         Ok(infos)
     }
@@ -217,7 +280,9 @@ impl Answer {
     pub(super) fn stat(&self) -> Result<Stat> {
         anyhow::ensure!(self.err == 0, "error {} instead of a Stat", self.err);
         Ok(match OpCode::from_i32(self.op) {
-            Some(OpCode::Exists | OpCode::SetData | OpCode::SetAcl) => Stat::from_bytes(&self.body)?,
+            Some(OpCode::Exists | OpCode::SetData | OpCode::SetAcl) => {
+                Stat::from_bytes(&self.body)?
+            }
             Some(OpCode::GetData) => GetDataResponse::from_bytes(&self.body)?.stat,
             Some(OpCode::GetAcl) => GetAclResponse::from_bytes(&self.body)?.stat,
             Some(OpCode::GetChildren2) => GetChildren2Response::from_bytes(&self.body)?.stat,
@@ -230,7 +295,11 @@ impl Answer {
 
     /// The parts of a multi, as type and error, without the end marker.
     pub(super) fn parts(&self) -> Result<Vec<(i32, i32)>> {
-        Ok(self.part_bodies()?.into_iter().map(|(kind, err, _)| (kind, err)).collect())
+        Ok(self
+            .part_bodies()?
+            .into_iter()
+            .map(|(kind, err, _)| (kind, err))
+            .collect())
     }
 
     /// The parts of a multi with their bodies.
@@ -255,7 +324,11 @@ impl Answer {
                 15 => drop(Create2Response::read(&mut from)?),
                 other => bail!("part of type {other}"),
             }
-            parts.push((header.op, header.err, self.body[start..from.position()].to_vec()));
+            parts.push((
+                header.op,
+                header.err,
+                self.body[start..from.position()].to_vec(),
+            ));
         }
     }
 }

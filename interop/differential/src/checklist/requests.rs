@@ -12,15 +12,35 @@ pub(super) fn open() -> Option<Vec<Acl<'static>>> {
 }
 
 pub(super) fn acl(entries: &[(i32, &'static str, &'static str)]) -> Option<Vec<Acl<'static>>> {
-    Some(entries.iter().map(|(perms, scheme, id)| Acl::new(*perms, scheme, id)).collect())
+    Some(
+        entries
+            .iter()
+            .map(|(perms, scheme, id)| Acl::new(*perms, scheme, id))
+            .collect(),
+    )
 }
 
 /// An entry whose scheme or id may be null.
-pub(super) fn entry(perms: i32, scheme: Option<&'static str>, id: Option<&'static str>) -> Acl<'static> {
-    Acl { perms, id: Id { scheme: scheme.map(Into::into), id: id.map(Into::into) } }
+pub(super) fn entry(
+    perms: i32,
+    scheme: Option<&'static str>,
+    id: Option<&'static str>,
+) -> Acl<'static> {
+    Acl {
+        perms,
+        id: Id {
+            scheme: scheme.map(Into::into),
+            id: id.map(Into::into),
+        },
+    }
 }
 
-pub(super) fn body(path: &str, data: Option<&str>, acl: Option<Vec<Acl<'static>>>, flags: i32) -> CreateRequest<'static> {
+pub(super) fn body(
+    path: &str,
+    data: Option<&str>,
+    acl: Option<Vec<Acl<'static>>>,
+    flags: i32,
+) -> CreateRequest<'static> {
     CreateRequest {
         path: Some(path.to_string().into()),
         data: data.map(|data| data.as_bytes().to_vec().into()),
@@ -46,8 +66,16 @@ pub(super) fn container(path: &str) -> Req {
 }
 
 pub(super) fn ttl_body(path: &str, flags: i32, ttl_ms: i64) -> CreateTtlRequest<'static> {
-    let CreateRequest { path, data, acl, .. } = body(path, Some(""), open(), 0);
-    CreateTtlRequest { path, data, acl, flags, ttl_ms }
+    let CreateRequest {
+        path, data, acl, ..
+    } = body(path, Some(""), open(), 0);
+    CreateTtlRequest {
+        path,
+        data,
+        acl,
+        flags,
+        ttl_ms,
+    }
 }
 
 pub(super) fn ttl(path: &str, flags: i32, ttl_ms: i64) -> Req {
@@ -59,19 +87,32 @@ fn text(path: &str) -> zooid_proto::Str<'static> {
 }
 
 pub(super) fn delete(path: &str, version: i32) -> Req {
-    R::Delete(DeleteRequest { path: text(path), version })
+    R::Delete(DeleteRequest {
+        path: text(path),
+        version,
+    })
 }
 
 pub(super) fn exists(path: &str, watch: bool) -> Req {
-    R::Exists(ExistsRequest { path: text(path), watch })
+    R::Exists(ExistsRequest {
+        path: text(path),
+        watch,
+    })
 }
 
 pub(super) fn get(path: &str, watch: bool) -> Req {
-    R::GetData(GetDataRequest { path: text(path), watch })
+    R::GetData(GetDataRequest {
+        path: text(path),
+        watch,
+    })
 }
 
 pub(super) fn set(path: &str, data: &str, version: i32) -> Req {
-    R::SetData(SetDataRequest { path: text(path), data: Some(data.as_bytes().to_vec().into()), version })
+    R::SetData(SetDataRequest {
+        path: text(path),
+        data: Some(data.as_bytes().to_vec().into()),
+        version,
+    })
 }
 
 pub(super) fn get_acl(path: &str) -> Req {
@@ -79,19 +120,31 @@ pub(super) fn get_acl(path: &str) -> Req {
 }
 
 pub(super) fn set_acl(path: &str, acl: Option<Vec<Acl<'static>>>, version: i32) -> Req {
-    R::SetAcl(SetAclRequest { path: text(path), acl, version })
+    R::SetAcl(SetAclRequest {
+        path: text(path),
+        acl,
+        version,
+    })
 }
 
 pub(super) fn children(path: &str, watch: bool) -> Req {
-    R::GetChildren(GetChildrenRequest { path: text(path), watch })
+    R::GetChildren(GetChildrenRequest {
+        path: text(path),
+        watch,
+    })
 }
 
 pub(super) fn children2(path: &str, watch: bool) -> Req {
-    R::GetChildren2(GetChildren2Request { path: text(path), watch })
+    R::GetChildren2(GetChildren2Request {
+        path: text(path),
+        watch,
+    })
 }
 
 pub(super) fn ephemerals(prefix: &str) -> Req {
-    R::GetEphemerals(GetEphemeralsRequest { prefix: text(prefix) })
+    R::GetEphemerals(GetEphemeralsRequest {
+        prefix: text(prefix),
+    })
 }
 
 pub(super) fn count(path: &str) -> Req {
@@ -115,40 +168,75 @@ pub(super) fn who_am_i() -> Req {
 }
 
 pub(super) fn auth(scheme: &'static str, data: &'static str) -> Req {
-    R::Auth(AuthPacket { kind: 0, scheme: Some(scheme.into()), auth: Some(data.as_bytes().into()) })
+    R::Auth(AuthPacket {
+        kind: 0,
+        scheme: Some(scheme.into()),
+        auth: Some(data.as_bytes().into()),
+    })
 }
 
 pub(super) fn add_watch(path: &str, mode: i32) -> Req {
-    R::AddWatch(AddWatchRequest { path: text(path), mode })
+    R::AddWatch(AddWatchRequest {
+        path: text(path),
+        mode,
+    })
 }
 
 pub(super) fn check_watch(path: &str, kind: i32) -> Req {
-    R::CheckWatches(CheckWatchesRequest { path: text(path), kind })
+    R::CheckWatches(CheckWatchesRequest {
+        path: text(path),
+        kind,
+    })
 }
 
 pub(super) fn remove_watch(path: &str, kind: i32) -> Req {
-    R::RemoveWatches(RemoveWatchesRequest { path: text(path), kind })
+    R::RemoveWatches(RemoveWatchesRequest {
+        path: text(path),
+        kind,
+    })
 }
 
-pub(super) fn set_watches(relative_zxid: i64, data: &[&str], exist: &[&str], child: &[&str]) -> Req {
+pub(super) fn set_watches(
+    relative_zxid: i64,
+    data: &[&str],
+    exist: &[&str],
+    child: &[&str],
+) -> Req {
     let list = |paths: &[&str]| Some(paths.iter().map(|path| text(path)).collect());
-    R::SetWatches(SetWatches { relative_zxid, data: list(data), exist: list(exist), child: list(child) })
+    R::SetWatches(SetWatches {
+        relative_zxid,
+        data: list(data),
+        exist: list(exist),
+        child: list(child),
+    })
 }
 
 pub(super) fn reconfig() -> Req {
-    R::Reconfig(ReconfigRequest { joining: None, leaving: None, members: None, config_id: -1 })
+    R::Reconfig(ReconfigRequest {
+        joining: None,
+        leaving: None,
+        members: None,
+        config_id: -1,
+    })
 }
 
 pub(super) fn multi(ops: Vec<Req>) -> Req {
-    R::Multi(MultiRequest { ops: ops.into_iter().map(part).collect() })
+    R::Multi(MultiRequest {
+        ops: ops.into_iter().map(part).collect(),
+    })
 }
 
 pub(super) fn multi_read(ops: Vec<Req>) -> Req {
-    R::MultiRead(MultiRequest { ops: ops.into_iter().map(part).collect() })
+    R::MultiRead(MultiRequest {
+        ops: ops.into_iter().map(part).collect(),
+    })
 }
 
 pub(super) fn check(path: &str, version: i32) -> Req {
-    R::Check(CheckVersionRequest { path: text(path), version })
+    R::Check(CheckVersionRequest {
+        path: text(path),
+        version,
+    })
 }
 
 fn part(request: Req) -> MultiOp<'static> {
