@@ -6,9 +6,9 @@
 
 use crate::acl::AclId;
 use crate::arena::NodeId;
-use crate::arena::ROOT;
+use crate::index::PathHash;
 use crate::owner::{CONTAINER_OWNER, ttl_owner};
-use crate::tree::{Tree, split};
+use crate::tree::{Place, Tree, split};
 use std::sync::Arc;
 use zooid_proto::ErrorCode;
 use zooid_proto::records::{Acl, Stat, StatPersisted};
@@ -266,7 +266,8 @@ impl Tree {
     ) -> Result<Option<NodeId>, ErrorCode> {
         let (dir, name) = split_below_root(new.path)?;
         let parent = self.find_dir(dir).ok_or(ErrorCode::NoNode)?;
-        if let Some(id) = self.find(new.path) {
+        let hash = self.index.hash(new.path);
+        if let Some(id) = self.find_hashed(new.path, hash) {
             // A fuzzy snapshot may hold the node without the list that its ACL id stands for.
             self.replace_acl(id, new.acl);
             if new.corrects_parent {
@@ -287,7 +288,13 @@ impl Tree {
             pzxid: at.zxid,
         };
         let acl = self.acls.intern(new.acl);
-        let id = self.attach(parent, new.path, name, new.data, acl, &stat);
+        let place = Place {
+            parent,
+            path: new.path,
+            name,
+            hash,
+        };
+        let id = self.attach(place, new.data, acl, &stat);
         self.acls.release(acl);
         self.quota_created(new.path, new.data.map_or(0, <[u8]>::len));
         let parent_acl = self.nodes[parent].acl;
@@ -321,10 +328,11 @@ impl Tree {
             self.nodes[parent].pzxid = at.zxid;
             self.changed(parent);
         }
-        let id = self.find(path).ok_or(ErrorCode::NoNode)?;
+        let hash = self.index.hash(path);
+        let id = self.find_hashed(path, hash).ok_or(ErrorCode::NoNode)?;
         let (acl, parent_acl) = (self.nodes[id].acl, self.nodes[parent].acl);
         self.remove_below(id);
-        self.remove_leaf(id, path);
+        self.remove_leaf(id, path, hash);
         changes.change(ChangeKind::Deleted, path, acl, parent_acl, at.zxid);
         Ok(())
     }
@@ -339,13 +347,14 @@ impl Tree {
         self.each_below(top, |id| below.push(id));
         for &id in below[1..].iter().rev() {
             let path = self.path_of(id);
-            self.remove_leaf(id, &path);
+            let hash = self.index.hash(&path);
+            self.remove_leaf(id, &path, hash);
         }
     }
 
-    fn remove_leaf(&mut self, id: NodeId, path: &str) {
+    fn remove_leaf(&mut self, id: NodeId, path: &str, hash: PathHash) {
         let bytes = self.nodes[id].payload.data_len();
-        self.detach(id, path);
+        self.detach(id, path, hash);
         self.quota_deleted(path, bytes);
     }
 
@@ -426,8 +435,6 @@ fn split_below_root(path: &str) -> Result<(&str, &str), ErrorCode> {
         Some(parts) => Ok(parts),
     }
 }
-
-const _: () = assert!(ROOT == 0);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use crate::acl::AclId;
 use crate::arena::{NodeId, ROOT};
 use crate::owner::OwnerClass;
-use crate::tree::{Tree, TreeOptions, split};
+use crate::tree::{Place, Tree, TreeOptions, split};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use zooid_proto::records::{Acl, StatPersisted};
@@ -110,11 +110,18 @@ impl TreeLoader {
             self.dir.1 = id;
             id
         };
-        if tree.find(path).is_some() {
+        let hash = tree.index.hash(path);
+        if tree.find_hashed(path, hash).is_some() {
             return Err(LoadError::Twice(path.to_owned()));
         }
         let acl = acl_of(tree, &self.lists, &mut self.ids, acl_id);
-        tree.attach(parent, path, name, data, acl, stat);
+        let place = Place {
+            parent,
+            path,
+            name,
+            hash,
+        };
+        tree.attach(place, data, acl, stat);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::acl::{AclId, AclTable};
 use crate::arena::{Ext, NONE, Node, NodeId, Payload, ROOT, Slab};
 use crate::digest::{child_digest, node_digest};
-use crate::index::PathIndex;
+use crate::index::{PathHash, PathIndex};
 use crate::owner::OwnerClass;
 use crate::quota::Quotas;
 use crate::walk::Walks;
@@ -79,7 +79,14 @@ impl Tree {
         ] {
             let (dir, name) = split(path).expect("an absolute path");
             let parent = tree.find_dir(dir).expect("in order from the root");
-            tree.attach(parent, path, name, Some(b""), acl, stat);
+            let hash = tree.index.hash(path);
+            let place = Place {
+                parent,
+                path,
+                name,
+                hash,
+            };
+            tree.attach(place, Some(b""), acl, stat);
         }
         tree
     }
@@ -270,9 +277,13 @@ impl Tree {
         if path.is_empty() || path == "/" {
             return Some(ROOT);
         }
+        self.find_hashed(path, self.index.hash(path))
+    }
+
+    /// The same for any path but the root's, whose hash is known.
+    pub(crate) fn find_hashed(&self, path: &str, hash: PathHash) -> Option<NodeId> {
         let (dir, name) = split(path)?;
-        self.index
-            .find(self.index.hash(path), |id| self.is_at(id, dir, name))
+        self.index.find(hash, |id| self.is_at(id, dir, name))
     }
 
     /// The node at the part of a path before its last slash, where only "" is the root.
@@ -386,13 +397,17 @@ impl Tree {
     /// Adds a node that is not there below one that is.
     pub(crate) fn attach(
         &mut self,
-        parent: NodeId,
-        path: &str,
-        name: &str,
+        place: Place<'_>,
         data: Option<&[u8]>,
         acl: AclId,
         stat: &StatPersisted,
     ) -> NodeId {
+        let Place {
+            parent,
+            path,
+            name,
+            hash,
+        } = place;
         let dir = self.ext_for_children(parent);
         let pos = u32::try_from(self.exts[dir].children.len()).expect("fewer than 2^32 nodes");
         let ext = match stat.ephemeral_owner {
@@ -419,7 +434,7 @@ impl Tree {
         });
         self.walks.made(id);
         self.exts[dir].children.push(id);
-        self.index.insert(self.index.hash(path), id);
+        self.index.insert(hash, id);
         self.count += 1;
         self.data_size += (utf16_len(path) + data.map_or(0, <[u8]>::len)) as i64;
         match self.class(stat.ephemeral_owner) {
@@ -436,7 +451,7 @@ impl Tree {
     }
 
     /// Removes a node without children. Its ACL stays readable until the next transaction.
-    pub(crate) fn detach(&mut self, id: NodeId, path: &str) {
+    pub(crate) fn detach(&mut self, id: NodeId, path: &str, hash: PathHash) {
         assert!(
             id != ROOT && self.children_of(id).is_empty(),
             "only leaves go"
@@ -453,7 +468,7 @@ impl Tree {
                 self.ephemeral_count -= 1;
             }
         }
-        self.index.remove(self.index.hash(path), id);
+        self.index.remove(hash, id);
         let node = self.nodes.remove(id);
         if node.ext != NONE {
             self.exts.remove(node.ext);
@@ -496,6 +511,16 @@ impl Tree {
             children.shrink_to(half);
         }
     }
+}
+
+/// Where a new node goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    pub(crate) parent: NodeId,
+    pub(crate) path: &'p str,
+    /// The last part of the path.
+    pub(crate) name: &'p str,
+    pub(crate) hash: PathHash,
 }
 
 /// A node for reading.
