@@ -13,7 +13,6 @@ logging.disable()
 zk = KazooClient(sys.argv[1], timeout=4.0)
 zk.start()
 zk.create(sys.argv[2], ephemeral=True)
-print(zk.client_id[0], flush=True)
 
 
 def changed(state):
@@ -23,4 +22,6 @@ def changed(state):
 
 
 zk.add_listener(changed)
+# Last: whoever reads this may stop the process at once.
+print(zk.client_id[0], flush=True)
 threading.Event().wait()
