@@ -203,13 +203,12 @@ pub fn read_content(
     sink: &mut dyn SnapshotSink,
 ) -> Result<SnapshotMeta, ReadError> {
     let mut parser = SnapshotParser::new();
-    let mut buf: Vec<u8> = Vec::new();
-    let mut start = 0;
-    let mut ended = false;
+    let mut window = Window::default();
     loop {
         let offset = parser.position();
         let corrupt = |what| ReadError::Corrupt { offset, what };
-        let want = match parser.step(&buf[start..]).map_err(corrupt)? {
+        let bytes = window.bytes();
+        let want = match parser.step(bytes).map_err(corrupt)? {
             parse::Step::Item { item, consumed } => {
                 match item {
                     SnapshotItem::Header => Ok(()),
@@ -218,36 +217,58 @@ pub fn read_content(
                     SnapshotItem::Node(node) => sink.node(&node),
                 }
                 .map_err(corrupt)?;
-                start += consumed;
+                window.start += consumed;
                 continue;
             }
+            parse::Step::Tail if window.ended || bytes.len() > parse::MAX_TAIL => {
+                return parser.finish(bytes).map_err(corrupt);
+            }
+            parse::Step::Tail => bytes.len() + 1,
+            parse::Step::More { .. } if window.ended => {
+                return Err(corrupt("the file ends inside its content".to_string()));
+            }
             parse::Step::More { want } => want,
-            parse::Step::Tail => {
-                if ended || buf.len() - start > parse::MAX_TAIL {
-                    return parser.finish(&buf[start..]).map_err(corrupt);
-                }
-                buf.len() - start + 1
-            }
         };
-        if ended {
-            return Err(corrupt("the file ends inside its content".to_string()));
-        }
-        buf.drain(..start);
-        start = 0;
-        // Doubling: an element that arrives piece by piece is parsed again each time.
-        let target = want.max(CHUNK).max(buf.len() * 2);
-        let mut have = buf.len();
-        while have < target && !ended {
-            let step = (target - have).min(CHUNK);
-            buf.resize(have + step, 0);
-            match input.read(&mut buf[have..]) {
-                Ok(0) => ended = true,
-                Ok(n) => have += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(ReadError::Io { offset, source }),
+        let filled = window.fill(&mut input, want);
+        filled.map_err(|source| ReadError::Io { offset, source })?;
+    }
+}
+
+/// What was read and not used yet.
+#[derive(Default)]
+struct Window {
+    buf: Vec<u8>,
+    start: usize,
+    end: usize,
+    ended: bool,
+}
+
+impl Window {
+    fn bytes(&self) -> &[u8] {
+        &self.buf[self.start..self.end]
+    }
+
+    /// Reads until `want` bytes are there, or the input ends. The buffer doubles as it fills, so
+    /// it stays within twice of what arrived.
+    fn fill(&mut self, input: &mut impl Read, want: usize) -> io::Result<()> {
+        self.buf.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        // What is there is parsed again each time: not for every few bytes.
+        let want = want.max(self.end.saturating_mul(2));
+        while self.end < want && !self.ended {
+            if self.end == self.buf.len() {
+                let more = self.buf.len().clamp(CHUNK / 32, CHUNK.max(self.end));
+                self.buf.resize(self.end + more, 0);
             }
-            buf.truncate(have);
+            match input.read(&mut self.buf[self.end..]) {
+                Ok(0) => self.ended = true,
+                Ok(n) => self.end += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 }
 

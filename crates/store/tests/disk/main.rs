@@ -6,6 +6,7 @@ mod failing;
 mod fixtures;
 mod model;
 mod purging;
+mod real;
 mod recovery;
 mod snapshots;
 mod truncation;
