@@ -393,11 +393,6 @@ impl Driver {
     }
 
     fn new_state(&mut self, state: SessionState) {
-        if state.is_connected()
-            && let Some(first) = self.first.take()
-        {
-            let _ = first.send(Ok(()));
-        }
         self.status.send_replace(Status {
             state,
             credentials: self.session.credentials(),
@@ -405,6 +400,12 @@ impl Driver {
             server: self.server.filter(|_| state.is_connected()),
         });
         let _ = self.events.send(state);
+        // Behind the status: who waits for the connection may look at it next.
+        if state.is_connected()
+            && let Some(first) = self.first.take()
+        {
+            let _ = first.send(Ok(()));
+        }
         if state.is_final() {
             // Whoever waits for an event learns of the end by the lost sender.
             self.sinks.clear();

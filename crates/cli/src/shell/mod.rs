@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::Signal;
 use zooid_client::{Client, Error, Options, SessionState, Watch, WatchStream};
 
 /// Arguments of `zooid cli`, in the forms of zkCli.sh.
@@ -243,6 +244,9 @@ struct Shell {
     printer: Printer,
     output: Vec<u8>,
     history: Vec<String>,
+    /// On a terminal: Ctrl-C leaves a command. Listened to from the start, so that none is missed
+    /// and none ends the shell.
+    interrupts: Option<Signal>,
     over: bool,
 }
 
@@ -261,6 +265,7 @@ impl Shell {
             })),
             output: Vec::new(),
             history: Vec::new(),
+            interrupts: None,
             over: false,
         })
     }
@@ -282,18 +287,24 @@ impl Shell {
     }
 
     async fn execute(&mut self, words: &[String]) -> Result<(), Failure> {
+        let Some(mut interrupts) = self.interrupts.take() else {
+            return self.execute_connected(words).await;
+        };
+        let outcome = tokio::select! {
+            outcome = self.execute_connected(words) => outcome,
+            _ = interrupts.recv() => Err(Failure::Message("interrupted".into())),
+        };
+        self.interrupts = Some(interrupts);
+        outcome
+    }
+
+    async fn execute_connected(&mut self, words: &[String]) -> Result<(), Failure> {
         if self.client.state().is_final() {
             self.note("The session is over; connecting again (identities must be added again).");
             self.client = self.settings.connect().await?;
             self.print_states();
         }
-        if self.mode != Mode::Terminal {
-            return commands::execute(self, words).await;
-        }
-        tokio::select! {
-            outcome = commands::execute(self, words) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::Message("interrupted".into())),
-        }
+        commands::execute(self, words).await
     }
 
     /// Keeps text for the standard output until the command is done.

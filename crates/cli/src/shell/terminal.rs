@@ -1,14 +1,16 @@
 //! The shell for a human: prompt, history, completion of commands and paths.
 
-use std::sync::{Arc, Mutex};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, Context, Editor, ExternalPrinter, Helper};
-use rustyline::{highlight::Highlighter, hint::Hinter, validate::Validator};
+use rustyline::{Config, Context, Editor, Helper, hint::Hinter, validate::Validator};
 use tokio::runtime::{Handle, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use zooid_client::Client;
 
 use super::commands::COMMANDS;
@@ -23,22 +25,24 @@ pub(super) fn run(shell: &mut Shell, runtime: &Runtime) -> anyhow::Result<u8> {
         .completion_type(rustyline::CompletionType::List)
         .auto_add_history(true)
         .build();
-    let mut editor = Editor::<Completion, DefaultHistory>::with_config(config)?;
-    if let Ok(mut printer) = editor.create_external_printer() {
-        shell.printer = Arc::new(Mutex::new(move |text: String| {
-            let _ = printer.print(text);
-        }));
-    }
+    let mut editor = Editor::<Assistant, DefaultHistory>::with_config(config)?;
+    let screen = Arc::new(Mutex::new(Screen::default()));
+    shell.printer = {
+        let screen = screen.clone();
+        Arc::new(Mutex::new(move |text: String| lock(&screen).print(&text)))
+    };
     println!("Welcome to Zooid! `help` lists the commands, Tab completes, Ctrl-D leaves.");
     {
         let _inside = runtime.enter();
+        shell.interrupts = Some(signal(SignalKind::interrupt())?);
         shell.print_states();
     }
     let mut code = 0;
     while !shell.over {
-        editor.set_helper(Some(Completion {
+        editor.set_helper(Some(Assistant {
             client: shell.client.clone(),
             handle: runtime.handle().clone(),
+            screen: screen.clone(),
         }));
         let prompt = format!(
             "[zk: {}({}) {}] ",
@@ -46,7 +50,10 @@ pub(super) fn run(shell: &mut Shell, runtime: &Runtime) -> anyhow::Result<u8> {
             render::prompt_state(shell.client.state()),
             shell.history.len()
         );
-        match editor.readline(&prompt) {
+        lock(&screen).ask(&prompt);
+        let typed = editor.readline(&prompt);
+        lock(&screen).prompt = None;
+        match typed {
             Ok(line) => {
                 let words = words::split(&line);
                 if !words.is_empty() {
@@ -62,13 +69,61 @@ pub(super) fn run(shell: &mut Shell, runtime: &Runtime) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// Completes the first word to a command, words that start with a slash to a node.
-struct Completion {
-    client: Client,
-    handle: Handle,
+/// What stands in the last line, so that events can be printed above it. (The editor has a printer
+/// of its own, but with it version 17 sits on pasted text until the next key.)
+#[derive(Debug, Default)]
+struct Screen {
+    /// `None` while a command runs.
+    prompt: Option<String>,
+    line: String,
+    /// Characters behind the cursor.
+    behind: usize,
 }
 
-impl Completer for Completion {
+impl Screen {
+    fn ask(&mut self, prompt: &str) {
+        // Without cursor control there is nothing to draw again.
+        let plain = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+        self.prompt = (!plain).then(|| prompt.to_owned());
+        self.line.clear();
+        self.behind = 0;
+    }
+
+    fn print(&self, text: &str) {
+        let text = match &self.prompt {
+            None => text.to_owned(),
+            Some(prompt) => self.above(prompt, text),
+        };
+        let mut stdout = io::stdout().lock();
+        let _ = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+    }
+
+    /// The text in place of the last line, which follows again. The terminal is in raw mode: a new
+    /// line does not begin at its start.
+    fn above(&self, prompt: &str, text: &str) -> String {
+        let text = text.replace('\n', "\r\n");
+        let back = match self.behind {
+            0 => String::new(),
+            n => format!("\x1b[{n}D"),
+        };
+        format!("\r\x1b[J{text}{prompt}{}{back}", self.line)
+    }
+}
+
+fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
+    screen.lock().unwrap_or_else(|broken| broken.into_inner())
+}
+
+/// Completes the first word to a command, words that start with a slash to a node.
+struct Assistant {
+    client: Client,
+    handle: Handle,
+    screen: Arc<Mutex<Screen>>,
+}
+
+impl Completer for Assistant {
     type Candidate = String;
 
     fn complete(
@@ -90,7 +145,7 @@ impl Completer for Completion {
     }
 }
 
-impl Completion {
+impl Assistant {
     /// Nothing when the server does not answer: no key may hang.
     fn paths(&self, word: &str) -> Vec<String> {
         let (parent, start) = word.split_at(word.rfind('/').map_or(0, |slash| slash + 1));
@@ -120,16 +175,36 @@ fn commands(start: &str) -> Vec<String> {
         .collect()
 }
 
-impl Helper for Completion {}
-impl Highlighter for Completion {}
-impl Validator for Completion {}
-impl Hinter for Completion {
+impl Helper for Assistant {}
+impl Highlighter for Assistant {
+    /// Asked after each key, so it sees each state of the line; there is nothing to highlight.
+    fn highlight_char(&self, line: &str, at: usize, _: CmdKind) -> bool {
+        let mut screen = lock(&self.screen);
+        line.clone_into(&mut screen.line);
+        screen.behind = line[at..].chars().count();
+        false
+    }
+}
+impl Validator for Assistant {}
+impl Hinter for Assistant {
     type Hint = String;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_stand_above_what_is_typed() {
+        let mut screen = Screen {
+            prompt: Some("> ".into()),
+            line: "get /ü".into(),
+            behind: 0,
+        };
+        assert_eq!(screen.above("> ", "a\nb\n"), "\r\x1b[Ja\r\nb\r\n> get /ü");
+        screen.behind = 2;
+        assert_eq!(screen.above("> ", ""), "\r\x1b[J> get /ü\x1b[2D");
+    }
 
     #[test]
     fn commands_complete() {
