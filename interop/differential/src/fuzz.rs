@@ -1,20 +1,26 @@
 //! Random streams against two servers, and the search for the shortest stream that shows a
 //! difference.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use zooid_proto::OpCode;
 
 use crate::generate::Generator;
 use crate::item::Item;
-use crate::pair::{Difference, Pair, group_len, names};
+use crate::norm::{Body, Norm};
+use crate::pair::{Difference, Pair, Seen, group_len, names};
 use crate::rng::Rng;
 use crate::server::{Kind, Server};
+use crate::shrink::shrink;
 use crate::variant::{VARIANTS, Variant};
 
 /// Requests of a case: short enough for the shrinker, long enough for state to build up.
 const CASE_REQUESTS: u64 = 1000;
+
+/// How long the shrinker may work on a difference.
+const SHRINK_TIME: Duration = Duration::from_secs(180);
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -40,6 +46,9 @@ pub(crate) struct Options {
     /// Go on until so many different kinds of differences are found
     #[arg(long, default_value_t = 1)]
     differences: usize,
+    /// Show how often each operation was answered with each error
+    #[arg(long)]
+    coverage: bool,
     /// Leave the case as long as it was found
     #[arg(long)]
     no_shrink: bool,
@@ -75,9 +84,17 @@ pub(crate) fn run(options: &Options) -> Result<(usize, usize)> {
                 .map(|time| start + time * variant.share as u32 / shares as u32),
             done: 0,
             found: HashMap::new(),
+            coverage: BTreeMap::new(),
         };
         run.run()?;
         let name = variant.name;
+        for (what, counts) in &run.coverage {
+            let counts: Vec<String> = counts
+                .iter()
+                .map(|(code, n)| format!("{code}: {n}"))
+                .collect();
+            println!("  {what:24} {}", counts.join(", "));
+        }
         if run.found.is_empty() {
             passed += 1;
             println!(
@@ -109,6 +126,8 @@ struct Run<'o> {
     done: u64,
     /// Kinds of differences, and how often they were met.
     found: HashMap<String, usize>,
+    /// What the reference server answered, and how often.
+    coverage: BTreeMap<String, BTreeMap<i32, usize>>,
 }
 
 /// The two servers and the connections to them.
@@ -128,15 +147,45 @@ impl Run<'_> {
                 let count = self.found.entry(difference.signature.clone()).or_insert(0);
                 *count += 1;
                 let known = *count > 1;
-                // Two servers that differ cannot go on together.
-                drop(stage);
-                stage = self.stage()?;
+                self.level(&mut stage)?;
                 if !known {
                     self.report(&mut stage, items, difference)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn count(&mut self, at: usize, group: &[Item], answers: &[Seen]) {
+        for seen in answers {
+            let (name, code) = match (&seen.norm, seen.origin.map(|origin| &group[origin - at])) {
+                (Norm::Event { kind, .. }, _) => ("event".to_string(), *kind),
+                (Norm::Closed, _) => ("closed".to_string(), 0),
+                (Norm::Handshake { session, .. }, _) => (format!("handshake {session:?}"), 0),
+                (Norm::Reply { err, body, .. }, Some(Item::Request { req, .. })) => {
+                    let name = OpCode::from_i32(req.op).map_or("unknown", OpCode::name);
+                    if let Body::Multi(parts) = body {
+                        for (header, _) in parts.iter().filter(|(header, _)| !header.done) {
+                            let part = format!("{name} part {}", header.op);
+                            *self
+                                .coverage
+                                .entry(part)
+                                .or_default()
+                                .entry(header.err)
+                                .or_default() += 1;
+                        }
+                    }
+                    (name.to_string(), *err)
+                }
+                _ => continue,
+            };
+            *self
+                .coverage
+                .entry(name)
+                .or_default()
+                .entry(code)
+                .or_default() += 1;
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -177,11 +226,22 @@ impl Run<'_> {
             self.done += group.len() as u64;
             let answers = stage.pair.play(at, group)?;
             generator.learn(group, at, &answers);
+            if self.options.coverage {
+                self.count(at, &items[at..], &answers);
+            }
         }
         stage.pair.clean_up()
     }
 
-    /// Plays a case again; the servers are fresh afterwards if they differed.
+    /// Makes both servers equal again: two that differ cannot go on together.
+    fn level(&self, stage: &mut Stage) -> Result<()> {
+        if stage.pair.recover().is_err() {
+            *stage = self.stage()?;
+        }
+        Ok(())
+    }
+
+    /// Plays a case again; the servers are equal afterwards.
     fn replay(&self, stage: &mut Stage, items: &[Item]) -> Result<Option<Difference>> {
         stage.pair.new_case();
         let mut at = 0;
@@ -194,7 +254,7 @@ impl Run<'_> {
         let Err(difference) = result.and_then(|()| stage.pair.clean_up()) else {
             return Ok(None);
         };
-        *stage = self.stage()?;
+        self.level(stage)?;
         Ok(Some(difference))
     }
 
@@ -208,39 +268,19 @@ impl Run<'_> {
             "\n=== difference: {} (variant {}, seed {})",
             difference.signature, self.variant.name, self.seed
         );
-        // Answers come before the case ends, so what is behind the last step played did not matter.
-        let same = |found: &Option<Difference>, wanted: &Difference| {
-            found
-                .as_ref()
-                .is_some_and(|found| found.signature == wanted.signature)
-        };
         if !self.options.no_shrink {
             let again = self.replay(stage, &items)?;
-            if same(&again, &difference) {
-                let deadline = Instant::now() + Duration::from_secs(180);
-                let mut size = items.len() / 2;
-                while size > 0 && Instant::now() < deadline {
-                    let mut at = 0;
-                    while at < items.len() && Instant::now() < deadline {
-                        let mut fewer = items[..at].to_vec();
-                        fewer.extend_from_slice(&items[(at + size).min(items.len())..]);
-                        let found = self.replay(stage, &fewer)?;
-                        if same(&found, &difference) {
-                            items = fewer;
-                            difference = found.expect("it is the same");
-                        } else {
-                            at += size;
-                        }
-                    }
-                    size = if size == 1 {
-                        0
-                    } else {
-                        size.div_ceil(2).min(size - 1)
-                    };
-                }
+            if again
+                .as_ref()
+                .is_some_and(|again| again.signature == difference.signature)
+            {
+                let deadline = Instant::now() + SHRINK_TIME;
+                shrink(&mut items, &mut difference, deadline, |items| {
+                    self.replay(stage, items)
+                })?;
             } else {
                 println!(
-                    "(played again on fresh servers: {})",
+                    "(played again: {})",
                     again.map_or("no difference".into(), |d| d.signature)
                 );
                 let from = items.len().saturating_sub(40);

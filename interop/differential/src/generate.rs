@@ -416,15 +416,15 @@ impl<'v> Generator<'v> {
     fn request(&mut self) -> Req {
         loop {
             let xid = self.next_xid();
-            let mut req = if self.rng.permille(5) {
-                let op = *self.rng.pick(UNKNOWN_OPS);
-                Req {
-                    op,
-                    ..Req::new(xid, &self.typed())
-                }
+            let typed = self.typed();
+            let mut req = if self.rng.percent(50) {
+                Req::new(xid, &typed)
             } else {
-                Req::new(xid, &self.typed())
+                Req::new_utf8(xid, &typed)
             };
+            if self.rng.permille(5) {
+                req.op = *self.rng.pick(UNKNOWN_OPS);
+            }
             if self.rng.permille(25) {
                 self.damage(&mut req);
             }

@@ -150,6 +150,17 @@ impl Req {
         }
     }
 
+    /// The same request with characters beyond the Basic Multilingual Plane as most clients send
+    /// them: four bytes. `new` writes two times three, as Java clients do.
+    pub(crate) fn new_utf8(xid: i32, request: &Request<'_>) -> Req {
+        let mut body = Vec::new();
+        request.write(&mut Writer::disk(&mut body));
+        Req {
+            body,
+            ..Req::new(xid, request)
+        }
+    }
+
     /// Appends the frame.
     pub(crate) fn frame(&self, out: &mut Vec<u8>) {
         let mut content = Vec::with_capacity(8 + self.body.len());

@@ -1,7 +1,7 @@
 //! The same requests to two servers, every answer compared.
 //!
 //! - [`fuzz`]: random streams, [`generate`] makes them, [`pair`] plays them, [`norm`] maps away
-//!   what may differ, [`allowed`] lists what is left out and why
+//!   what may differ, [`shrink`] shortens what shows a difference, [`allowed`] lists what is left out and why
 //! - [`checklist`]: edge cases with the values that must come
 //! - [`link`], [`item`], [`server`]: connections, steps, processes
 
@@ -15,6 +15,7 @@ mod norm;
 mod pair;
 mod rng;
 mod server;
+mod shrink;
 mod variant;
 
 use std::process::ExitCode;

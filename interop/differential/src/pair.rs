@@ -237,6 +237,14 @@ impl Pair {
         self.empty_tree()
     }
 
+    /// Cleans up after a difference. An error says that the servers have come apart.
+    pub(crate) fn recover(&mut self) -> std::result::Result<(), Difference> {
+        for side in &mut self.sides {
+            side.slots = no_slots();
+        }
+        self.clean_up()
+    }
+
     fn empty_tree(&mut self) -> std::result::Result<(), Difference> {
         let mut level = vec!["/".to_string()];
         let mut all = Vec::new();
@@ -411,6 +419,30 @@ fn signature(left: &Norm, right: &Norm) -> String {
                 "xid".into()
             } else {
                 format!("body {}", body_signature(lb, rb))
+            }
+        }
+        (
+            Norm::Event {
+                zxid: lz,
+                kind: lk,
+                path: lp,
+                ..
+            },
+            Norm::Event {
+                zxid: rz,
+                kind: rk,
+                path: rp,
+                ..
+            },
+        ) => {
+            if lk != rk {
+                format!("event {lk} / {rk}")
+            } else if lp != rp {
+                format!("event {lk} path")
+            } else if lz != rz {
+                format!("event {lk} zxid")
+            } else {
+                format!("event {lk} header")
             }
         }
         _ if name(left) == name(right) => name(left).into(),

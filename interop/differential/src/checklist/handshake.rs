@@ -12,9 +12,12 @@ use super::{Bench, Check, Group, is};
 use crate::item::{Hello, Who, password};
 use crate::link::{Got, Link};
 
+/// The check that must be the first one on its server, before anything is created.
+pub(super) const FRESH: &str = "29.054 the tree of a fresh server";
+
 pub(super) const CHECKS: &[Check] = &[
     Check {
-        name: "29.054 the tree of a fresh server",
+        name: FRESH,
         group: Group::Main,
         run: fresh_tree,
     },

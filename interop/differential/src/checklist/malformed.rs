@@ -1,7 +1,7 @@
 //! Section 2: input that no client sends.
 
 use anyhow::Result;
-use zooid_proto::{OpCode, Writer};
+use zooid_proto::{OpCode, Writer, client::SetWatches2, ops::Request};
 
 use super::client::Client;
 use super::requests::*;
@@ -84,6 +84,11 @@ pub(super) const CHECKS: &[Check] = &[
         name: "2.15 bytes behind a body",
         group: Group::Main,
         run: extra_bytes,
+    },
+    Check {
+        name: "2.17 nulls in setWatches2",
+        group: Group::Main,
+        run: null_watches,
     },
     Check {
         name: "2.16 inner lengths at their limit",
@@ -366,6 +371,41 @@ fn extra_bytes(t: &mut Bench) -> Result<()> {
             (request.op(), 0)
         );
     }
+    Ok(())
+}
+
+fn null_watches(t: &mut Bench) -> Result<()> {
+    let mut c = t.client()?;
+    let lists = |which: usize, list: zooid_proto::jute::List<zooid_proto::Str<'static>>| {
+        let one = |n: usize| {
+            if n == which {
+                list.clone()
+            } else {
+                Some(Vec::new())
+            }
+        };
+        Request::SetWatches2(SetWatches2 {
+            relative_zxid: 0,
+            data: one(0),
+            exist: one(1),
+            child: one(2),
+            persistent: one(3),
+            recursive: one(4),
+        })
+    };
+    for (which, element) in [(0, -5), (1, -5), (2, -5), (3, 0), (4, 0)] {
+        is!((which, c.ask(&lists(which, None))?.err), (which, -5));
+        is!(
+            (which, c.ask(&lists(which, Some(vec![None])))?.err),
+            (which, element)
+        );
+    }
+    // Entries in front of a null stay registered.
+    is!(
+        c.ask(&lists(0, Some(vec![Some(t.base.clone().into()), None])))?
+            .err,
+        -5
+    );
     Ok(())
 }
 

@@ -246,8 +246,7 @@ fn run_one(check: &Check, kind: Kind, bench: &mut Option<Bench>) -> Result<()> {
     let bench = bench.as_mut().expect("made above");
     let number = check.name.split(' ').next().unwrap_or_default();
     bench.base = format!("/n{}", number.replace('.', "_"));
-    // The first check of a group may want to see the tree as it is on a fresh server.
-    if !check.name.contains("fresh") {
+    if check.name != handshake::FRESH {
         let mut client = bench.superuser()?;
         client.ask(&requests::create(&bench.base, "", 0))?.ok()?;
         client.ask(&requests::close())?.ok()?;

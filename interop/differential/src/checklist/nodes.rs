@@ -403,8 +403,7 @@ fn nested_containers(t: &mut Bench) -> Result<()> {
     }
     c.ask(&create(&t.at("/a/b/x"), "", 0))?.ok()?;
     c.ask(&add_watch(&t.at("/a"), 1))?.ok()?;
-    c.ask(&delete(&t.at("/a/b/x"), -1))?.ok()?;
-    let mut events = Vec::new();
+    let mut events = c.ask(&delete(&t.at("/a/b/x"), -1))?.ok()?.events;
     until("both containers are deleted", || {
         events.extend(c.ask(&ping())?.events);
         Ok(events.len() >= 3)

@@ -1,0 +1,136 @@
+//! The search for the shortest case that still shows a difference.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use zooid_proto::client::MultiRequest;
+use zooid_proto::{Writer, ops::Request};
+
+use crate::item::{Item, Req};
+use crate::pair::Difference;
+
+/// Drops steps, and parts of steps, as long as the difference stays of the same kind.
+pub(crate) fn shrink(
+    items: &mut Vec<Item>,
+    difference: &mut Difference,
+    deadline: Instant,
+    mut replay: impl FnMut(&[Item]) -> Result<Option<Difference>>,
+) -> Result<()> {
+    let mut fails = |fewer: Vec<Item>, items: &mut Vec<Item>| -> Result<bool> {
+        match replay(&fewer)? {
+            Some(found) if found.signature == difference.signature => {
+                *items = fewer;
+                *difference = found;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    };
+    let mut size = items.len() / 2;
+    while size > 0 {
+        let mut at = 0;
+        while at < items.len() && Instant::now() < deadline {
+            let mut fewer = items[..at].to_vec();
+            fewer.extend_from_slice(&items[(at + size).min(items.len())..]);
+            if !fails(fewer, items)? {
+                at += size;
+            }
+        }
+        size = if size == 1 {
+            0
+        } else {
+            size.div_ceil(2).min(size - 1)
+        };
+    }
+    let mut at = 0;
+    while at < items.len() {
+        let candidates = match &items[at] {
+            Item::Request { req, .. } => simpler(req),
+            _ => Vec::new(),
+        };
+        let mut smaller = false;
+        for candidate in candidates {
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            let mut fewer = items.clone();
+            if let Item::Request { req, .. } = &mut fewer[at] {
+                *req = candidate;
+            }
+            if fails(fewer, items)? {
+                smaller = true;
+                break;
+            }
+        }
+        if !smaller {
+            at += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The same request with a part less.
+fn simpler(req: &Req) -> Vec<Req> {
+    let Some(request) = req.decode() else {
+        return Vec::new();
+    };
+    let mut again = Vec::new();
+    request.write(&mut Writer::wire(&mut again));
+    if again != req.body {
+        return Vec::new();
+    }
+    let mut out = Vec::new();
+    let mut push = |request: Request<'_>| {
+        out.push(Req {
+            shape: req.shape,
+            ..Req::new(req.xid, &request)
+        })
+    };
+    match &request {
+        Request::Multi(MultiRequest { ops }) | Request::MultiRead(MultiRequest { ops }) => {
+            for i in 0..ops.len() {
+                let mut ops = ops.clone();
+                ops.remove(i);
+                let fewer = MultiRequest { ops };
+                push(match request {
+                    Request::Multi(_) => Request::Multi(fewer),
+                    _ => Request::MultiRead(fewer),
+                });
+            }
+        }
+        Request::SetWatches(watches) => {
+            for list in 0..3 {
+                let mut fewer = watches.clone();
+                let lists = [&mut fewer.data, &mut fewer.exist, &mut fewer.child];
+                if shorter(lists, list) {
+                    push(Request::SetWatches(fewer));
+                }
+            }
+        }
+        Request::SetWatches2(watches) => {
+            for list in 0..5 {
+                let mut fewer = watches.clone();
+                let lists = [
+                    &mut fewer.data,
+                    &mut fewer.exist,
+                    &mut fewer.child,
+                    &mut fewer.persistent,
+                    &mut fewer.recursive,
+                ];
+                if shorter(lists, list) {
+                    push(Request::SetWatches2(fewer));
+                }
+            }
+        }
+        _ => {}
+    }
+    out
+}
+
+fn shorter<T, const N: usize>(lists: [&mut Option<Vec<T>>; N], which: usize) -> bool {
+    lists
+        .into_iter()
+        .nth(which)
+        .and_then(|list| list.as_mut())
+        .is_some_and(|list| list.pop().is_some())
+}
