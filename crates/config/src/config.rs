@@ -57,8 +57,6 @@ pub struct Config {
     pub max_cnxns: Option<u32>,
     /// The largest packet, string or buffer of a client, in bytes. Negative: nothing is accepted.
     pub jute_max_buffer: i32,
-    /// Added to `jute_max_buffer` for records of logs and snapshots, at least 1024.
-    pub jute_max_buffer_extra: i32,
 
     /// Transaction log.
     pub log: LogConfig,
@@ -120,12 +118,6 @@ pub struct LogConfig {
     pub force_sync: bool,
     /// A sync that takes longer, in ms, is counted and logged.
     pub fsync_warning_threshold_ms: i64,
-    /// A flush comes at the latest after this many requests. `None`: no limit.
-    pub max_batch_size: Option<u32>,
-    /// How long a flush may wait, in ms; 0: not at all.
-    pub flush_delay_ms: u64,
-    /// With a flush delay, how long to wait for one more request, in ms.
-    pub max_write_queue_poll_time_ms: u64,
 }
 
 /// Snapshots.
@@ -212,20 +204,8 @@ pub struct ThrottleConfig {
     pub large_request_max_bytes: u32,
     /// A request of more bytes is large. `None`: none is.
     pub large_request_threshold: Option<u32>,
-    /// Requests in the pipeline. `None`: no limit.
-    pub max_requests: Option<u32>,
-    /// Longest wait before the limit is looked at again, in ms.
-    pub stall_time_ms: u32,
-    /// Whether stale requests are dropped.
-    pub drop_stale: bool,
-    /// Whether a request of a closed connection is stale.
-    pub stale_connection_check: bool,
-    /// Whether a request that waited longer than the session timeout is stale.
-    pub stale_latency_check: bool,
     /// A request that waited longer, in ms, is answered with an error. `None`: none is.
     pub throttled_op_wait_time_ms: Option<u32>,
-    /// How long the end of requests is awaited at a shutdown, in ms.
-    pub shutdown_timeout_ms: u32,
 }
 
 /// Limits of new connections: a token bucket, and a probability of dropping (BLUE).

@@ -20,6 +20,10 @@ const JVM: &str = "there is no Java virtual machine";
 const JAVA_ONLY: &str = "it belongs to Java programs around the server, not to the server";
 const NEVER_BLOCKS: &str = "sending to and closing a connection never block here";
 const LOGBACK: &str = "logs go to the standard error stream";
+const GROUP_COMMIT: &str =
+    "all that waits is flushed at once, without a timer or a limit of requests";
+const BACK_PRESSURE: &str =
+    "requests that are too many wait in their connections, see globalOutstandingLimit";
 const STATISTICS: &str = "there are no statistics per path";
 
 macro_rules! keys {
@@ -55,9 +59,9 @@ keys! {
         SnapCount, "snapCount", Property, Int, "100000", "transactions, at least 2", Honoured, "A snapshot is taken after a random number of transactions between half of this and this.";
         SnapSizeLimit, "snapSizeLimitInKb", Property, Long, "4194304", "KiB; 0 or less: off", Honoured, "A snapshot is taken after a random amount of log between half of this and this.";
         TxnLogSizeLimit, "txnLogSizeLimitInKb", Property, Long, "-1", "KiB; 0 or less: off", Honoured, "A log file that has reached this size is closed and the next one begun.";
-        MaxBatchSize, "maxBatchSize", Property, Int, "1000", "requests; 0 or less: no limit", Honoured, "The log is flushed at the latest after this many queued requests.";
-        FlushDelay, "flushDelay", Property, Long, "0", "ms", Honoured, "How long a flush of the log may wait for more requests.";
-        MaxWriteQueuePollTime, "maxWriteQueuePollTime", Property, Long, "", "ms; default: a third of flushDelay", Honoured, "With a flush delay, how long to wait for one more request before the flush.";
+        MaxBatchSize, "maxBatchSize", Property, Int, "1000", "requests; 0 or less: no limit", NoEffect(GROUP_COMMIT), "The log is flushed at the latest after this many queued requests.";
+        FlushDelay, "flushDelay", Property, Long, "0", "ms", NoEffect(GROUP_COMMIT), "How long a flush of the log may wait for more requests.";
+        MaxWriteQueuePollTime, "maxWriteQueuePollTime", Property, Long, "", "ms; default: a third of flushDelay", NoEffect(GROUP_COMMIT), "With a flush delay, how long to wait for one more request before the flush.";
         SnapshotCompression, "snapshot.compression.method", Property, Text, "", "gz, snappy or empty", Honoured, "Compression of new snapshots; existing ones are read whatever theirs is.";
         SnapshotTrustEmpty, "snapshot.trust.empty", Property, Bool, "false", "", Honoured, "Whether logs without any snapshot are trusted, for an upgrade from version 3.4.";
         DigestEnabled, "digest.enabled", Property, Bool, "true", "", Honoured, "Whether transactions and snapshots carry a digest of the tree.";
@@ -89,7 +93,7 @@ keys! {
         NettyEarlyDrop, "netty.server.earlyDropSecureConnectionHandshakes", Property, Bool, "false", "", NotYet(Tls, Warn), "Closes a TLS connection before its handshake when the server could not serve it.";
         ClientPortUnification, "client.portUnification", Property, Bool, "false", "", NotYet(Tls, Refuse), "Accepts TLS and plain text on the client port.";
         JuteMaxBuffer, "jute.maxbuffer", CommandLine, Int, "1048575", "bytes", Honoured, "The largest request, string or buffer that is accepted.";
-        JuteMaxBufferExtra, "jute.maxbuffer.extrasize", Property, Int, "", "bytes, at least 1024; default: jute.maxbuffer", Honoured, "Added to jute.maxbuffer where records of logs and snapshots are read.";
+        JuteMaxBufferExtra, "jute.maxbuffer.extrasize", Property, Int, "", "bytes, at least 1024; default: jute.maxbuffer", NoEffect("records are read as long as the bytes that are there"), "Added to jute.maxbuffer where records of logs and snapshots are read.";
         IntBufferStartingSize, "intBufferStartingSizeBytes", Property, Int, "1024", "bytes, at least 32", NoEffect(BUFFERS), "First size of a buffer that a record is written to.";
         MaxResponseCacheSize, "maxResponseCacheSize", Property, Int, "400", "entries", NoEffect(CACHE), "Size of the cache of getData replies.";
         MaxGetChildrenResponseCacheSize, "maxGetChildrenResponseCacheSize", Property, Int, "400", "entries", NoEffect(CACHE), "Size of the cache of getChildren replies.";
@@ -104,12 +108,12 @@ keys! {
         GlobalOutstandingLimit, "globalOutstandingLimit", Property, Int, "1000", "requests", Honoured, "Connections are not read from while more requests are under way.";
         LargeRequestMaxBytes, "largeRequestMaxBytes", Property, Int, "104857600", "bytes, at least 1", Honoured, "How many bytes of large requests may be under way.";
         LargeRequestThreshold, "largeRequestThreshold", Property, Int, "-1", "bytes; -1: off", Honoured, "From which size on a request is large.";
-        RequestThrottleMaxRequests, "request_throttle_max_requests", Property, Int, "0", "requests; 0: off", Honoured, "How many requests the pipeline takes at once.";
-        RequestThrottleStallTime, "request_throttle_stall_time", Property, Int, "100", "ms", Honoured, "Longest wait of a stalled request before the limit is looked at again.";
-        RequestThrottleDropStale, "request_throttle_drop_stale", Property, Bool, "true", "", Honoured, "Whether stalled requests that have become stale are dropped.";
-        RequestStaleConnectionCheck, "request_stale_connection_check", Property, Bool, "true", "", Honoured, "A request is stale when its connection is closed.";
-        RequestStaleLatencyCheck, "request_stale_latency_check", Property, Bool, "false", "", Honoured, "A request is stale when it has waited longer than the session timeout.";
-        RequestThrottlerShutdownTimeout, "request_throttler.shutdownTimeout", Property, Int, "10000", "ms", Honoured, "How long the end of requests under way is awaited at a shutdown.";
+        RequestThrottleMaxRequests, "request_throttle_max_requests", Property, Int, "0", "requests; 0: off", NoEffect(BACK_PRESSURE), "How many requests the pipeline takes at once.";
+        RequestThrottleStallTime, "request_throttle_stall_time", Property, Int, "100", "ms", NoEffect(BACK_PRESSURE), "Longest wait of a stalled request before the limit is looked at again.";
+        RequestThrottleDropStale, "request_throttle_drop_stale", Property, Bool, "true", "", NoEffect(BACK_PRESSURE), "Whether stalled requests that have become stale are dropped.";
+        RequestStaleConnectionCheck, "request_stale_connection_check", Property, Bool, "true", "", NoEffect(BACK_PRESSURE), "A request is stale when its connection is closed.";
+        RequestStaleLatencyCheck, "request_stale_latency_check", Property, Bool, "false", "", NoEffect(BACK_PRESSURE), "A request is stale when it has waited longer than the session timeout.";
+        RequestThrottlerShutdownTimeout, "request_throttler.shutdownTimeout", Property, Int, "10000", "ms", NoEffect("a stop answers what is in the pipeline and takes nothing more"), "How long the end of requests under way is awaited at a shutdown.";
         ThrottledOpWaitTime, "throttled_op_wait_time", Property, Int, "0", "ms; 0 or less: off", Honoured, "A request that waited longer is answered with an error instead of being executed.";
         ConnectionThrottleTokens, "connection_throttle_tokens", Property, Int, "0", "tokens; 0: off", Honoured, "Size of the token bucket for new connections.";
         ConnectionThrottleFillTime, "connection_throttle_fill_time", Property, Int, "1", "ms", Honoured, "How often tokens are added.";
@@ -120,7 +124,7 @@ keys! {
         ConnectionThrottleDecreaseRatio, "connection_throttle_decrease_ratio", Property, StrictDouble, "0", "0 to 1", Honoured, "How full the bucket must be for the probability to fall.";
         ConnectionThrottleWeightEnabled, "connection_throttle_weight_enabled", Property, Bool, "false", "", Honoured, "Whether kinds of sessions cost different numbers of tokens.";
         ConnectionThrottleGlobalWeight, "connection_throttle_global_session_weight", Property, Int, "3", "tokens, at least 1", Honoured, "Cost of a new global session.";
-        ConnectionThrottleLocalWeight, "connection_throttle_local_session_weight", Property, Int, "1", "tokens, at least 1", Honoured, "Cost of a new local session.";
+        ConnectionThrottleLocalWeight, "connection_throttle_local_session_weight", Property, Int, "1", "tokens, at least 1", NotYet(Ensemble, Warn), "Cost of a new local session.";
         ConnectionThrottleRenewWeight, "connection_throttle_renew_session_weight", Property, Int, "2", "tokens, at least 1", Honoured, "Cost of a reconnect.";
         CommitProcessorNumWorkerThreads, "commitProcessor.numWorkerThreads", Property, Int, "", "", NoEffect(THREADS), "Threads of the commit stage.";
         CommitProcessorShutdownTimeout, "commitProcessor.shutdownTimeout", Property, Long, "5000", "ms", NoEffect(THREADS), "How long their end is awaited.";

@@ -75,10 +75,6 @@ pub(crate) fn build(settings: &mut Settings, file: Option<&Path>, text: &[u8]) -
         max_client_cnxns: s.int(Key::MaxClientCnxns),
         max_cnxns: positive(s.int(Key::MaxCnxns)),
         jute_max_buffer,
-        jute_max_buffer_extra: s
-            .opt_int(Key::JuteMaxBufferExtra)
-            .unwrap_or(jute_max_buffer)
-            .max(1024),
         log: log(s),
         snapshot: snapshot(s),
         purge: purge(s),
@@ -218,17 +214,11 @@ fn log(s: &mut Settings) -> LogConfig {
                     writes";
         s.warn_key(Level::Danger, Key::ForceSync, text);
     }
-    let flush_delay_ms = u64::try_from(s.long(Key::FlushDelay)).unwrap_or(0);
-    let poll_time = s.opt_long(Key::MaxWriteQueuePollTime).map(u64::try_from);
     LogConfig {
         pre_alloc_bytes: kib(s.long(Key::PreAllocSize)),
         size_limit_bytes: kib(s.long(Key::TxnLogSizeLimit)),
         force_sync,
         fsync_warning_threshold_ms: s.long(Key::FsyncWarningThreshold),
-        max_batch_size: positive(s.int(Key::MaxBatchSize)),
-        flush_delay_ms,
-        max_write_queue_poll_time_ms: poll_time
-            .map_or(flush_delay_ms / 3, |time| time.unwrap_or(0)),
     }
 }
 
@@ -366,13 +356,7 @@ fn throttle(s: &mut Settings) -> ThrottleConfig {
         global_outstanding_limit: s.int(Key::GlobalOutstandingLimit),
         large_request_max_bytes: at_least_one(s, Key::LargeRequestMaxBytes),
         large_request_threshold: positive(threshold),
-        max_requests: positive(s.int(Key::RequestThrottleMaxRequests)),
-        stall_time_ms: at_least_one(s, Key::RequestThrottleStallTime),
-        drop_stale: s.bool(Key::RequestThrottleDropStale),
-        stale_connection_check: s.bool(Key::RequestStaleConnectionCheck),
-        stale_latency_check: s.bool(Key::RequestStaleLatencyCheck),
         throttled_op_wait_time_ms: positive(s.int(Key::ThrottledOpWaitTime)),
-        shutdown_timeout_ms: positive(s.int(Key::RequestThrottlerShutdownTimeout)).unwrap_or(0),
     }
 }
 

@@ -65,16 +65,9 @@ fn a_start_without_anything_has_the_defaults_of_apache_zookeeper() {
         (c.max_client_cnxns, c.client_connection_limit(), c.max_cnxns),
         (60, Some(60), None)
     );
-    assert_eq!(
-        (c.jute_max_buffer, c.jute_max_buffer_extra),
-        (0xfffff, 0xfffff)
-    );
+    assert_eq!(c.jute_max_buffer, 0xfffff);
     assert_eq!(c.log.pre_alloc_bytes, Some(64 << 20));
     assert_eq!((c.log.size_limit_bytes, c.log.force_sync), (None, true));
-    assert_eq!(
-        (c.log.max_batch_size, c.log.flush_delay_ms),
-        (Some(1000), 0)
-    );
     assert_eq!(c.log.fsync_warning_threshold_ms, 1000);
     assert_eq!(
         (c.snapshot.snap_count, c.snapshot.size_limit_bytes),
@@ -103,10 +96,7 @@ fn a_start_without_anything_has_the_defaults_of_apache_zookeeper() {
         (&None, &None)
     );
     assert_eq!(c.auth.digest_algorithm, DigestAlgorithm::Sha1);
-    assert_eq!(
-        (c.throttle.global_outstanding_limit, c.throttle.max_requests),
-        (1000, None)
-    );
+    assert_eq!(c.throttle.global_outstanding_limit, 1000);
     assert_eq!(
         (
             c.throttle.large_request_max_bytes,
@@ -405,16 +395,11 @@ fn section_4_1_without_a_client_port_nothing_listens() {
 
 #[test]
 fn section_4_2_log_and_snapshots() {
-    let c = config("snapSizeLimitInKb=0\ntxnLogSizeLimitInKb=100\nflushDelay=30\nmaxBatchSize=0");
+    let c = config("snapSizeLimitInKb=0\ntxnLogSizeLimitInKb=100");
     assert_eq!(
         (c.snapshot.size_limit_bytes, c.log.size_limit_bytes),
         (None, Some(102_400))
     );
-    assert_eq!(
-        (c.log.flush_delay_ms, c.log.max_write_queue_poll_time_ms),
-        (30, 10)
-    );
-    assert_eq!(c.log.max_batch_size, None);
     assert!(remarks("snapSizeLimitInKb=0").contains("crashes"));
     for (value, compression) in [
         ("gz", Compression::Gzip),
@@ -444,15 +429,7 @@ fn section_4_2_log_and_snapshots() {
 #[test]
 fn section_4_3_sessions_and_connections() {
     let c = property("-Djute.maxbuffer=0x200000");
-    assert_eq!(
-        (c.jute_max_buffer, c.jute_max_buffer_extra),
-        (0x20_0000, 0x20_0000)
-    );
-    let c = property("-Dzookeeper.jute.maxbuffer.extrasize=5");
-    assert_eq!(
-        (c.jute_max_buffer, c.jute_max_buffer_extra),
-        (0xfffff, 1024)
-    );
+    assert_eq!(c.jute_max_buffer, 0x20_0000);
     assert_eq!(config("maxCnxns=-1").max_cnxns, None);
     assert_eq!(config("maxCnxns=5").max_cnxns, Some(5));
     assert_eq!(config("maxClientCnxns=-1").client_connection_limit(), None);

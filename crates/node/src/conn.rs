@@ -138,6 +138,8 @@ pub enum Closing {
     },
     /// The server is not serving.
     NotServing,
+    /// Too many connect (`connection_throttle_tokens`).
+    Throttled,
     /// Too many bytes of large requests are under way.
     LargeRequest {
         /// Length of the request.
@@ -328,6 +330,14 @@ impl Conn {
         };
         if !self.shared.is_serving() {
             return refuse(Closing::NotServing);
+        }
+        if !self
+            .shared
+            .throttle
+            .lock()
+            .admit(request.session_id != 0, now.mono_ms)
+        {
+            return refuse(Closing::Throttled);
         }
         let (seen, have) = (
             request.last_zxid_seen,

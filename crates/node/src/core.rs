@@ -236,15 +236,19 @@ impl Core {
                 .fetch_sub(large_bytes, Ordering::Relaxed);
             return;
         }
-        let made = {
-            let tree = self.shared.tree.read();
-            let asker = Asker {
-                session: Some(&session),
-                xid,
-                ids: &ids,
+        let wait_ms = settings.throttled_op_wait_ms;
+        let made =
+            if wait_ms > 0 && now.mono_ms - received_ms > wait_ms && op != OpCode::CloseSession {
+                Err(ErrorCode::ThrottledOp)
+            } else {
+                let tree = self.shared.tree.read();
+                let asker = Asker {
+                    session: Some(&session),
+                    xid,
+                    ids: &ids,
+                };
+                self.prep.request(settings, &tree, &asker, op, &body, now)
             };
-            self.prep.request(settings, &tree, &asker, op, &body, now)
-        };
         match made {
             Ok(entry) => {
                 let answer = Answer::Write {

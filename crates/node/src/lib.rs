@@ -7,7 +7,7 @@
 //! - [`recover`]: the tree from a data directory
 //! - [`sessions`], [`auth`], [`acl`]: who asks, and what they may
 //! - [`link`], [`shared`]: what connections and the core share
-//! - [`stats`], [`settings`], [`time`]
+//! - [`throttle`]: how many may connect; [`stats`], [`settings`], [`time`]
 //!
 //! The way of a read: `conn` takes a frame, holds the tree for reading, empties its mailbox, and
 //! `read` appends the reply. The way of a write: `conn` submits it, [`core::Core`] makes a
@@ -27,6 +27,7 @@ pub mod sessions;
 pub mod settings;
 pub mod shared;
 pub mod stats;
+pub mod throttle;
 pub mod time;
 mod view;
 

@@ -69,6 +69,9 @@ pub struct Answered {
 /// The operation that opens a session, in counters.
 pub const SESSION_OPENED: i32 = -10;
 
+/// No operation yet, in counters.
+pub const NO_OPERATION: i32 = i32::MIN;
+
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {
@@ -90,17 +93,17 @@ pub struct Counters {
     pub session: AtomicI64,
     /// Negotiated session timeout, ms.
     pub timeout_ms: AtomicI32,
-    /// Number of the last operation; 0 before the first.
+    /// Number of the last operation; [`NO_OPERATION`] before the first, 0 after a reset.
     pub last_op: AtomicI32,
-    /// xid of the last request.
+    /// xid of the last request that has one of the client's own; -1 after a reset.
     pub last_xid: AtomicI64,
-    /// Last zxid sent.
+    /// Last zxid sent; -1 after a reset.
     pub last_zxid: AtomicI64,
     /// Monotonic time of the last reply, ms.
     pub last_reply_ms: AtomicI64,
     /// Latency of the last request, ms.
     pub last_latency_ms: AtomicI64,
-    /// Shortest latency, ms; `i64::MAX` before the first.
+    /// Shortest latency, ms; `i64::MAX` after a reset.
     pub min_latency_ms: AtomicI64,
     /// Longest latency, ms.
     pub max_latency_ms: AtomicI64,
@@ -111,6 +114,8 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Not what a reset leaves: a fresh connection of Java shows fields that were never written
+    /// (`lop=null`, a shortest latency of 0 that stays).
     fn new() -> Counters {
         Counters {
             received: AtomicU64::new(0),
@@ -118,12 +123,12 @@ impl Counters {
             outstanding: AtomicU64::new(0),
             session: AtomicI64::new(0),
             timeout_ms: AtomicI32::new(0),
-            last_op: AtomicI32::new(0),
-            last_xid: AtomicI64::new(-1),
-            last_zxid: AtomicI64::new(-1),
+            last_op: AtomicI32::new(NO_OPERATION),
+            last_xid: AtomicI64::new(0),
+            last_zxid: AtomicI64::new(0),
             last_reply_ms: AtomicI64::new(0),
             last_latency_ms: AtomicI64::new(0),
-            min_latency_ms: AtomicI64::new(i64::MAX),
+            min_latency_ms: AtomicI64::new(0),
             max_latency_ms: AtomicI64::new(0),
             latency_sum_ms: AtomicI64::new(0),
             latency_count: AtomicI64::new(0),
@@ -157,7 +162,10 @@ impl Counters {
         let latency_ms = (now_ms - received_ms).max(0);
         bump(&self.sent, 1);
         self.last_op.store(op, Ordering::Relaxed);
-        self.last_xid.store(i64::from(xid), Ordering::Relaxed);
+        // Pings and the like say nothing about what the client did last.
+        if xid >= 0 {
+            self.last_xid.store(i64::from(xid), Ordering::Relaxed);
+        }
         self.last_zxid.store(zxid, Ordering::Relaxed);
         self.last_reply_ms.store(now_ms, Ordering::Relaxed);
         self.last_latency_ms.store(latency_ms, Ordering::Relaxed);

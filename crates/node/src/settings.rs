@@ -1,5 +1,7 @@
 //! What an operator can set of the behaviour of one server.
 
+use crate::throttle::ThrottleSettings;
+
 /// Settings of a server without sockets. The configuration file is read elsewhere.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -41,6 +43,10 @@ pub struct Settings {
     pub large_request_threshold: i64,
     /// Bytes of large requests that may be in the pipeline.
     pub large_request_max_bytes: i64,
+    /// A write that waited longer before it was looked at is refused, ms; 0: never.
+    pub throttled_op_wait_ms: i64,
+    /// How many may connect.
+    pub connection_throttle: ThrottleSettings,
     /// How often containers and TTL nodes are looked through, ms; 0: never.
     pub container_check_interval_ms: i64,
     /// How many of them are deleted in a minute.
@@ -87,6 +93,8 @@ impl Default for Settings {
             outstanding_limit: 1000,
             large_request_threshold: -1,
             large_request_max_bytes: 100 * 1024 * 1024,
+            throttled_op_wait_ms: 0,
+            connection_throttle: ThrottleSettings::default(),
             container_check_interval_ms: 60_000,
             container_max_per_minute: 10_000,
             container_max_never_used_ms: 0,

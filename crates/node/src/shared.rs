@@ -4,6 +4,7 @@ use crate::link::{ConnId, Link};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::throttle::Throttle;
 use crate::time::Now;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
@@ -35,6 +36,10 @@ pub struct Shared {
     pub digest_mismatches: AtomicU64,
     /// Digests for the `hash` command.
     pub digest_log: Mutex<DigestLog>,
+    /// When the data were loaded: monotonic, so the time since the start of the clock, ms.
+    pub loaded_ms: i64,
+    /// How many may connect.
+    pub throttle: Mutex<Throttle>,
     serving: AtomicBool,
     next_conn: AtomicU64,
 }
@@ -46,7 +51,13 @@ impl Shared {
         for (id, timeout_ms) in tree.sessions() {
             sessions.restore(*id, *timeout_ms, now);
         }
+        let throttle = Throttle::new(
+            settings.connection_throttle.clone(),
+            now.wall_ms as u64,
+            now.mono_ms,
+        );
         Shared {
+            throttle: Mutex::new(throttle),
             settings,
             tree: RwLock::new(tree),
             watches: Mutex::new(Watches::new()),
@@ -57,6 +68,7 @@ impl Shared {
             large_request_bytes: AtomicI64::new(0),
             digest_mismatches: AtomicU64::new(0),
             digest_log: Mutex::default(),
+            loaded_ms: now.mono_ms,
             serving: AtomicBool::new(true),
             next_conn: AtomicU64::new(1),
         }

@@ -1,6 +1,7 @@
 //! Counters of the whole server. Connections count into stripes, so that no two workers write to
-//! one cache line; whoever asks sums the stripes.
+//! one cache line; whoever asks sums the stripes. What few threads measure goes into a [`Summary`].
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 const STRIPES: usize = 16;
@@ -123,9 +124,163 @@ impl Stats {
     }
 }
 
+/// Samples kept for percentiles: with fewer than that they are exact. The number is Java's.
+const RESERVOIR: usize = 4096;
+
+/// Count, sum, extremes and percentiles of samples since the start, or since `srst`. For threads
+/// that measure now and then: a sample takes a lock, so none is noted on the way of a read.
+#[derive(Debug, Default)]
+pub struct Summary {
+    samples: Mutex<Samples>,
+}
+
+#[derive(Debug, Default)]
+struct Samples {
+    count: u64,
+    sum: i64,
+    min: i64,
+    max: i64,
+    /// Each sample so far is in here with the same probability (Vitter's algorithm R).
+    reservoir: Vec<i64>,
+    /// Random bits need not be good, and a fixed start keeps this crate free of chance.
+    random: u64,
+}
+
+/// What a [`Summary`] shows at one moment; all zero without a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SummaryView {
+    /// Number of samples.
+    pub count: u64,
+    /// Their sum.
+    pub sum: i64,
+    /// The smallest.
+    pub min: i64,
+    /// The largest.
+    pub max: i64,
+    /// The percentiles 50, 95, 99 and 99.9.
+    pub percentiles: [i64; 4],
+}
+
+impl SummaryView {
+    /// Mean of the samples.
+    pub fn avg(&self) -> f64 {
+        if self.count == 0 {
+            0.0
+        } else {
+            self.sum as f64 / self.count as f64
+        }
+    }
+}
+
+impl Summary {
+    /// Notes one sample.
+    pub fn add(&self, sample: i64) {
+        self.add_many(sample, 1);
+    }
+
+    /// Notes the same sample several times.
+    pub fn add_many(&self, sample: i64, times: u64) {
+        if times == 0 {
+            return;
+        }
+        let samples = &mut *self.samples.lock();
+        if samples.count == 0 {
+            (samples.min, samples.max) = (sample, sample);
+        }
+        samples.min = samples.min.min(sample);
+        samples.max = samples.max.max(sample);
+        samples.sum = samples.sum.saturating_add(sample.saturating_mul(times as i64));
+        for _ in 0..times {
+            samples.count += 1;
+            samples.keep(sample);
+        }
+    }
+
+    /// What the samples show.
+    pub fn view(&self) -> SummaryView {
+        let samples = self.samples.lock();
+        let (count, sum, min, max) = (samples.count, samples.sum, samples.min, samples.max);
+        let mut sorted = samples.reservoir.clone();
+        drop(samples);
+        sorted.sort_unstable();
+        SummaryView {
+            count,
+            sum,
+            min,
+            max,
+            percentiles: [0.5, 0.95, 0.99, 0.999].map(|q| percentile(&sorted, q)),
+        }
+    }
+
+    /// Starts from zero again.
+    pub fn reset(&self) {
+        *self.samples.lock() = Samples::default();
+    }
+}
+
+impl Samples {
+    fn keep(&mut self, sample: i64) {
+        if self.reservoir.len() < RESERVOIR {
+            self.reservoir.push(sample);
+            return;
+        }
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let bits = u128::from((self.random ^ self.random >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9));
+        let place = (bits * u128::from(self.count) >> 64) as usize;
+        if let Some(kept) = self.reservoir.get_mut(place) {
+            *kept = sample;
+        }
+    }
+}
+
+/// A percentile of sorted samples, between two of them in proportion, rounded.
+fn percentile(sorted: &[i64], quantile: f64) -> i64 {
+    let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
+        return 0;
+    };
+    let at = quantile * (sorted.len() + 1) as f64;
+    let below = at as usize;
+    if below < 1 {
+        return *first;
+    }
+    if below >= sorted.len() {
+        return *last;
+    }
+    let (low, high) = (sorted[below - 1] as f64, sorted[below] as f64);
+    (low + at.fract() * (high - low)).round() as i64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_lie_between_the_samples_around_them() {
+        let summary = Summary::default();
+        assert_eq!(summary.view(), SummaryView::default());
+        for sample in 1..=100 {
+            summary.add(sample);
+        }
+        let view = summary.view();
+        assert_eq!((view.min, view.max, view.count, view.sum), (1, 100, 100, 5050));
+        // 0.5 * 101 = 50.5, between 50 and 51, which rounds up.
+        assert_eq!(view.percentiles, [51, 96, 100, 100]);
+        summary.reset();
+        summary.add_many(-3, 2);
+        assert_eq!((summary.view().max, summary.view().sum), (-3, -6));
+        assert_eq!(summary.view().percentiles, [-3; 4]);
+    }
+
+    #[test]
+    fn the_reservoir_stands_for_all_samples() {
+        let summary = Summary::default();
+        for sample in 0..100_000 {
+            summary.add(sample);
+        }
+        let [median, _, high, _] = summary.view().percentiles;
+        assert!((47_000..53_000).contains(&median), "{median}");
+        assert!((98_500..99_500).contains(&high), "{high}");
+    }
 
     #[test]
     fn stripes_add_up() {

@@ -1,6 +1,7 @@
 //! From the configuration to the settings of the node.
 
-use zooid_config::Config;
+use zooid_config::{Config, ConnectionThrottleConfig};
+use zooid_node::throttle::ThrottleSettings;
 use zooid_node::{DigestAlgorithm, Settings};
 
 /// The settings that a configuration gives a standalone server.
@@ -32,11 +33,34 @@ pub fn of(config: &Config) -> Settings {
         outstanding_limit: usize::try_from(throttle.global_outstanding_limit).unwrap_or(0),
         large_request_threshold: throttle.large_request_threshold.map_or(-1, i64::from),
         large_request_max_bytes: i64::from(throttle.large_request_max_bytes),
+        throttled_op_wait_ms: throttle.throttled_op_wait_time_ms.map_or(0, i64::from),
+        connection_throttle: connection_throttle(&config.connection_throttle),
         container_check_interval_ms: i64::from(config.container.check_interval_ms),
         container_max_per_minute: usize::try_from(config.container.max_per_minute).unwrap_or(1),
         container_max_never_used_ms: config
             .container
             .max_never_used_interval_ms
             .map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+    }
+}
+
+fn connection_throttle(config: &ConnectionThrottleConfig) -> ThrottleSettings {
+    let weight = |weight: u32| {
+        if config.weight_enabled {
+            i64::from(weight)
+        } else {
+            1
+        }
+    };
+    ThrottleSettings {
+        tokens: config.tokens.map_or(0, i64::from),
+        fill_time_ms: i64::from(config.fill_time_ms),
+        fill_count: i64::from(config.fill_count),
+        freeze_time_ms: config.freeze_time_ms.map(i64::from),
+        drop_increase: config.drop_increase,
+        drop_decrease: config.drop_decrease,
+        decrease_ratio: config.decrease_ratio,
+        new_session: weight(config.global_session_weight),
+        renew_session: weight(config.renew_session_weight),
     }
 }

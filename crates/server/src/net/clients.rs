@@ -282,6 +282,9 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
             have = format_args!("0x{have:x}"),
             "connection closed: the client has seen a newer state than this server has; was the data directory replaced?"
         ),
+        Closing::Throttled => {
+            tracing::debug!(%peer, "connection refused: too many connect (connection_throttle_tokens)");
+        }
         Closing::NotServing => tracing::info!(%peer, "connection closed: the server is stopping"),
         Closing::LargeRequest { length } => tracing::warn!(
             %peer,
