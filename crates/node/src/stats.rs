@@ -189,7 +189,9 @@ impl Summary {
         }
         samples.min = samples.min.min(sample);
         samples.max = samples.max.max(sample);
-        samples.sum = samples.sum.saturating_add(sample.saturating_mul(times as i64));
+        samples.sum = samples
+            .sum
+            .saturating_add(sample.saturating_mul(times as i64));
         for _ in 0..times {
             samples.count += 1;
             samples.keep(sample);
@@ -225,7 +227,8 @@ impl Samples {
             return;
         }
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let bits = u128::from((self.random ^ self.random >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9));
+        let bits =
+            u128::from((self.random ^ self.random >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9));
         let place = (bits * u128::from(self.count) >> 64) as usize;
         if let Some(kept) = self.reservoir.get_mut(place) {
             *kept = sample;
@@ -262,7 +265,10 @@ mod tests {
             summary.add(sample);
         }
         let view = summary.view();
-        assert_eq!((view.min, view.max, view.count, view.sum), (1, 100, 100, 5050));
+        assert_eq!(
+            (view.min, view.max, view.count, view.sum),
+            (1, 100, 100, 5050)
+        );
         // 0.5 * 101 = 50.5, between 50 and 51, which rounds up.
         assert_eq!(view.percentiles, [51, 96, 100, 100]);
         summary.reset();
