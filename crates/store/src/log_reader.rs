@@ -6,6 +6,8 @@ use crate::log::{END_BYTE, ENTRY_HEAD, HEADER_LEN, MAGIC, TXN_HEADER, payload_zx
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Bytes that a disk writes as a whole.
+const SECTOR: u64 = 512;
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
 
@@ -329,7 +331,6 @@ impl LogReader {
     /// That is what a crash leaves of a batch that was never synced. Flipped bits and short runs
     /// of zeros are damage of another kind.
     pub fn lacks_sector(&self, offset: u64, until: u64) -> Result<bool, StoreError> {
-        const SECTOR: u64 = 512;
         let mut fixed = [0; ENTRY_HEAD];
         if self.read_at(&mut fixed, offset)? < fixed.len() {
             return Ok(true);
@@ -361,6 +362,68 @@ impl LogReader {
             at = next;
         }
         Ok(false)
+    }
+
+    /// Whether a single flipped bit explains why the entry at `offset` is damaged, `next` being
+    /// where the following one starts, if there is one. A crash does not flip bits; it can look
+    /// like it where a missing sector held only a few bytes of the entry.
+    pub fn is_one_bit_off(&self, offset: u64, next: Option<u64>) -> Result<bool, StoreError> {
+        let mut fixed = [0; ENTRY_HEAD];
+        if self.read_at(&mut fixed, offset)? < fixed.len() {
+            return Ok(false);
+        }
+        let (stored, declared) = head(&fixed);
+        let payload = offset + ENTRY_HEAD as u64;
+        // The length, or the end byte, when the following entry shows how long this one is.
+        if let Some(len) = next.and_then(|next| next.checked_sub(payload + 1))
+            && let Ok(len) = i32::try_from(len)
+            && (len ^ declared).count_ones() <= 1
+            && self
+                .sum(payload, len.cast_unsigned() as usize)?
+                .map(u64::from)
+                == Some(stored)
+        {
+            let changed = if len == declared {
+                payload + u64::from(len.cast_unsigned())
+            } else {
+                let bit = (len ^ declared).trailing_zeros();
+                payload - 1 - u64::from(bit / 8)
+            };
+            return self.is_written(offset, changed);
+        }
+        let len = match usize::try_from(declared) {
+            Ok(len) if len <= self.max_payload => len,
+            _ => return Ok(false),
+        };
+        let Some(computed) = self.sum(payload, len)? else {
+            return Ok(false);
+        };
+        let difference = stored ^ u64::from(computed);
+        if difference.count_ones() == 1 {
+            return self.is_written(
+                offset,
+                offset + 7 - u64::from(difference.trailing_zeros() / 8),
+            );
+        }
+        let Ok(stored) = u32::try_from(stored) else {
+            return Ok(false);
+        };
+        for at in flipped_bytes(stored, computed, len) {
+            if self.is_written(offset, payload + at as u64)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the sector of the byte at `at`, as far as it lies behind `start`, holds anything but
+    /// zeros.
+    fn is_written(&self, start: u64, at: u64) -> Result<bool, StoreError> {
+        let mut sector = [0; SECTOR as usize];
+        let begin = (at / SECTOR * SECTOR).max(start);
+        let part = &mut sector[..(SECTOR - begin % SECTOR) as usize];
+        let have = self.read_at(part, begin)?;
+        Ok(part[..have].iter().any(|byte| *byte != 0))
     }
 
     /// Makes at least `want` bytes from the current position on available, fewer only at the end
@@ -427,6 +490,38 @@ impl From<CorruptLog> for StoreError {
     fn from(damage: CorruptLog) -> Self {
         StoreError::CorruptLog(Box::new(damage))
     }
+}
+
+/// Positions in `len` bytes at which a flipped bit turns their Adler-32 from `stored` into
+/// `computed`. The lower sum then differs by a power of two, the upper by that times the distance
+/// to the end.
+fn flipped_bytes(stored: u32, computed: u32, len: usize) -> impl Iterator<Item = usize> {
+    const MODULUS: u64 = 65521;
+    let minus = |a: u32, b: u32| (u64::from(a) + MODULUS - u64::from(b)) % MODULUS;
+    let low = minus(stored & 0xffff, computed & 0xffff);
+    let high = minus(stored >> 16, computed >> 16);
+    let power = |low: u64| low.is_power_of_two() && low <= 0x80;
+    let distance = match power(low) || power(MODULUS - low) {
+        // The inverse by Fermat: the modulus is prime.
+        true => high * power_mod(low, MODULUS - 2, MODULUS) % MODULUS,
+        false => len as u64 + 1,
+    };
+    let first = if distance == 0 { MODULUS } else { distance };
+    (first..=len as u64)
+        .step_by(MODULUS as usize)
+        .map(move |distance| len - distance as usize)
+}
+
+fn power_mod(mut base: u64, mut exponent: u64, modulus: u64) -> u64 {
+    let mut result = 1;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = result * base % modulus;
+        }
+        base = base * base % modulus;
+        exponent >>= 1;
+    }
+    result
 }
 
 /// Positions at which an entry could start: the upper half of the checksum is zero, the length is

@@ -302,24 +302,28 @@ pub struct ScanEntry<'a> {
 /// The writer never leaves more than [`MAX_UNSYNCED`] bytes unsynced, and a disk writes sectors
 /// whole. So a crash can only explain damage in which a sector is missing (zeros) and behind which
 /// no entry lies farther than that. Everything else is damage to data that may have been
-/// acknowledged.
+/// acknowledged; so is a flipped bit in an entry whose own data are zeros.
 fn unsynced_batch(
     reader: &LogReader,
     mut damage: CorruptLog,
     behind: Option<(u64, i64)>,
 ) -> Result<TornTail, StoreError> {
-    let mut end = damage.offset;
+    let start = damage.offset;
+    let mut end = start;
     let mut next = behind;
     while let Some((offset, zxid)) = next {
         end = reader.end_of_entries(offset)?;
-        if end - damage.offset > MAX_UNSYNCED {
+        if end - start > MAX_UNSYNCED {
             break;
         }
         next = reader.find_entry_behind(end.saturating_sub(1), Some(zxid))?;
     }
-    let until = behind.map_or(u64::MAX, |(offset, _)| offset);
-    if end - damage.offset <= MAX_UNSYNCED && reader.lacks_sector(damage.offset, until)? {
-        return Ok(torn_at(reader, damage.offset, behind.map(|(_, zxid)| zxid)));
+    let next = behind.map(|(offset, _)| offset);
+    if end - start <= MAX_UNSYNCED
+        && reader.lacks_sector(start, next.unwrap_or(u64::MAX))?
+        && !reader.is_one_bit_off(start, next)?
+    {
+        return Ok(torn_at(reader, start, behind.map(|(_, zxid)| zxid)));
     }
     if let (Some((offset, zxid)), Damage::Content(_)) = (behind, &damage.what) {
         damage.what = Damage::EntriesFollow { offset, zxid };
@@ -498,6 +502,39 @@ mod tests {
         write(&files, 1..=40, 500_000);
         edit(&files, "/d/log.1", |bytes| bytes[1024..1536].fill(0));
         assert!(matches!(scan(&files, 1), Err(StoreError::CorruptLog(_))));
+    }
+
+    #[test]
+    fn a_flipped_bit_among_zeros_is_no_missing_sector() {
+        let files = MemFiles::default();
+        files.create_dirs(Path::new("/d")).unwrap();
+        let mut log = LogWriter::new(Arc::new(files.clone()), "/d", LogOptions::default(), None);
+        let mut batch = LogBatch::default();
+        let mut starts = Vec::new();
+        for zxid in 1..=3 {
+            starts.push(16 + batch.bytes().len());
+            let header = payload(zxid, 0);
+            batch
+                .push(&[&header[..], &[0; 3000], b"end"].concat())
+                .unwrap();
+        }
+        log.write(&batch).unwrap();
+        log.sync().unwrap();
+        edit(&files, "/d/log.1", |bytes| bytes.truncate(20_000));
+        let clean = files.get("/d/log.1").unwrap();
+        let mut inside: Vec<usize> = (starts[1]..starts[1] + 60).collect();
+        inside.extend((starts[1] + 60..starts[2]).step_by(97));
+        inside.push(starts[2] - 1);
+        for at in inside {
+            for bit in [0, 5] {
+                edit(&files, "/d/log.1", |bytes| bytes[at] ^= 1 << bit);
+                assert!(
+                    matches!(scan(&files, 1), Err(StoreError::CorruptLog(_))),
+                    "{at} {bit}"
+                );
+                files.put("/d/log.1", clean.clone());
+            }
+        }
     }
 
     #[test]
