@@ -228,8 +228,8 @@ impl Samples {
         }
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let bits =
-            u128::from((self.random ^ self.random >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9));
-        let place = (bits * u128::from(self.count) >> 64) as usize;
+            u128::from((self.random ^ (self.random >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9));
+        let place = ((bits * u128::from(self.count)) >> 64) as usize;
         if let Some(kept) = self.reservoir.get_mut(place) {
             *kept = sample;
         }

@@ -10,28 +10,58 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use zooid_node::Append;
+use zooid_node::stats::Summary;
 use zooid_store::StoreError;
 use zooid_store::log::{LogBatch, LogWriter};
 
 /// The way to the log thread.
 pub struct Disk {
-    jobs: Option<Sender<Vec<Append>>>,
+    jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    stats: Arc<DiskStats>,
 }
 
-/// What the log thread measures.
+struct Job {
+    appends: Vec<Append>,
+    queued: Instant,
+}
+
+/// What the log thread measures. Times are in whole ms, as Java has them.
 #[derive(Debug, Default)]
 pub struct DiskStats {
-    /// Syncs done.
-    pub syncs: AtomicU64,
-    /// Time they took, microseconds.
-    pub sync_us: AtomicU64,
-    /// The longest of them, microseconds.
-    pub longest_sync_us: AtomicU64,
-    /// Transactions logged.
+    /// Transactions handed over since the start.
+    queued: AtomicU64,
+    /// The same since the last reset.
     pub transactions: AtomicU64,
-    /// Syncs that took longer than the threshold for a warning.
-    pub slow_syncs: AtomicU64,
+    /// Transactions that waited when the thread looked for work.
+    pub queue_size: Summary,
+    /// Transactions of each sync.
+    pub batch_size: Summary,
+    /// How long each transaction waited for the thread.
+    pub queue_ms: Summary,
+    /// How long each transaction took from being handed over to being safe.
+    pub queue_and_flush_ms: Summary,
+    /// Writes with their syncs.
+    pub flush_ms: Summary,
+    /// Syncs alone.
+    pub sync_ms: Summary,
+}
+
+impl DiskStats {
+    /// Starts from zero again.
+    pub fn reset(&self) {
+        self.transactions.store(0, Ordering::Relaxed);
+        for summary in [
+            &self.queue_size,
+            &self.batch_size,
+            &self.queue_ms,
+            &self.queue_and_flush_ms,
+            &self.flush_ms,
+            &self.sync_ms,
+        ] {
+            summary.reset();
+        }
+    }
 }
 
 /// What the log thread is told once.
@@ -52,6 +82,7 @@ impl Disk {
         core: UnboundedSender<CoreInput>,
     ) -> std::io::Result<Disk> {
         let (jobs, inbox) = channel();
+        let thread_stats = stats.clone();
         let thread = std::thread::Builder::new()
             .name("log".into())
             .spawn(move || {
@@ -59,7 +90,8 @@ impl Disk {
                     writer,
                     options,
                     snapshots,
-                    stats,
+                    stats: thread_stats,
+                    taken: 0,
                 };
                 if let Err(error) = log.run(&inbox, &core) {
                     // Never tried again: what a failed sync leaves in the cache nobody knows.
@@ -69,13 +101,21 @@ impl Disk {
         Ok(Disk {
             jobs: Some(jobs),
             thread: Some(thread),
+            stats,
         })
     }
 
     /// Hands over transactions to log.
     pub fn append(&self, appends: Vec<Append>) {
+        let count = appends.len() as u64;
+        self.stats.queued.fetch_add(count, Ordering::Relaxed);
+        self.stats.transactions.fetch_add(count, Ordering::Relaxed);
+        let job = Job {
+            appends,
+            queued: Instant::now(),
+        };
         // A thread that ended has said why to the core.
-        let _ = self.jobs.as_ref().expect("open until stop").send(appends);
+        let _ = self.jobs.as_ref().expect("open until stop").send(job);
     }
 
     /// Waits until all that was handed over is on disk.
@@ -92,37 +132,54 @@ struct LogThread {
     options: DiskOptions,
     snapshots: Arc<Snapshots>,
     stats: Arc<DiskStats>,
+    /// Transactions taken out of the queue since the start.
+    taken: u64,
 }
 
 impl LogThread {
     fn run(
         &mut self,
-        inbox: &Receiver<Vec<Append>>,
+        inbox: &Receiver<Job>,
         core: &UnboundedSender<CoreInput>,
     ) -> Result<(), StoreError> {
         let mut batch = LogBatch::new(i32::MAX as usize);
+        let mut jobs = Vec::new();
         while let Ok(first) = inbox.recv() {
             batch.clear();
+            jobs.clear();
+            let waiting = self.stats.queued.load(Ordering::Relaxed) - self.taken;
+            self.stats.queue_size.add(waiting as i64);
             let mut last_zxid = 0;
-            let mut appends = Some(first);
-            while let Some(more) = appends {
-                for append in more {
+            let mut job = Some(first);
+            while let Some(Job { appends, queued }) = job {
+                jobs.push((queued, appends.len() as u64));
+                self.stats
+                    .queue_ms
+                    .add_many(ms(queued.elapsed()), appends.len() as u64);
+                for append in appends {
                     batch.push(&append.payload)?;
                     last_zxid = append.zxid;
                 }
-                appends = if batch.is_full() {
+                job = if batch.is_full() {
                     None
                 } else {
                     inbox.try_recv().ok()
                 };
             }
+            self.taken += batch.entries() as u64;
+            self.stats.batch_size.add(batch.entries() as i64);
+            let start = Instant::now();
             self.writer.write(&batch)?;
             self.sync()?;
-            self.stats
-                .transactions
-                .fetch_add(batch.entries() as u64, Ordering::Relaxed);
+            let end = Instant::now();
             if core.send(CoreInput::Durable(last_zxid)).is_err() {
                 return Ok(());
+            }
+            self.stats.flush_ms.add(ms(end - start));
+            for &(queued, count) in &jobs {
+                self.stats
+                    .queue_and_flush_ms
+                    .add_many(ms(end - queued), count);
             }
             let padded = self.writer.padded_len();
             if self.options.rule.is_due(batch.entries() as u64, padded) {
@@ -137,12 +194,8 @@ impl LogThread {
         let start = Instant::now();
         self.writer.sync()?;
         let took = start.elapsed();
-        let us = took.as_micros() as u64;
-        self.stats.syncs.fetch_add(1, Ordering::Relaxed);
-        self.stats.sync_us.fetch_add(us, Ordering::Relaxed);
-        self.stats.longest_sync_us.fetch_max(us, Ordering::Relaxed);
+        self.stats.sync_ms.add(ms(took));
         if took > self.options.slow_sync {
-            self.stats.slow_syncs.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 ms = took.as_millis() as u64,
                 file = ?self.writer.current_file(),
@@ -151,4 +204,8 @@ impl LogThread {
         }
         Ok(())
     }
+}
+
+fn ms(took: Duration) -> i64 {
+    took.as_millis() as i64
 }

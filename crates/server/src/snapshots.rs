@@ -3,9 +3,10 @@
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use zooid_node::Shared;
+use zooid_node::stats::Summary;
 use zooid_proto::records::Acl;
 use zooid_store::layout::NamedFile;
 use zooid_store::snapshot::{Compression, SnapshotDigest, SnapshotWriter};
@@ -74,10 +75,8 @@ pub struct Snapshots {
     running: AtomicBool,
     /// Snapshots written by this process: they are known to be good.
     written: Mutex<Vec<NamedFile>>,
-    /// How many were written.
-    pub taken: AtomicU64,
-    /// How long the last one took, ms.
-    pub last_ms: AtomicU64,
+    /// How long each one took, ms.
+    pub time_ms: Summary,
 }
 
 impl Snapshots {
@@ -97,8 +96,7 @@ impl Snapshots {
             last_zxid_section,
             running: AtomicBool::new(false),
             written: Mutex::default(),
-            taken: AtomicU64::new(0),
-            last_ms: AtomicU64::new(0),
+            time_ms: Summary::default(),
         }
     }
 
@@ -171,8 +169,7 @@ impl Snapshots {
         drop(walk);
         let file = writer.finish(digest, last_zxid)?;
         let ms = start.elapsed().as_millis() as u64;
-        self.taken.fetch_add(1, Ordering::Relaxed);
-        self.last_ms.store(ms, Ordering::Relaxed);
+        self.time_ms.add(ms as i64);
         tracing::info!(
             file = %file.path.display(),
             nodes = count,
