@@ -51,7 +51,7 @@ pub fn accept<'a>(
 ) -> Result<Vec<Acl<'a>>, ErrorCode> {
     let mut distinct: Vec<Acl<'a>> = Vec::new();
     for entry in list.unwrap_or_default() {
-        if !distinct.contains(&entry) {
+        if !is_among(&entry, &distinct)? {
             distinct.push(entry);
         }
     }
@@ -95,6 +95,26 @@ pub fn accept<'a>(
         }
     }
     Ok(accepted)
+}
+
+/// Whether an entry is there already. Java compares permissions, scheme and id in that order, and
+/// fails on a null that it has to compare.
+fn is_among(entry: &Acl<'_>, kept: &[Acl<'_>]) -> Result<bool, ErrorCode> {
+    for other in kept.iter().filter(|other| other.perms == entry.perms) {
+        let scheme = entry
+            .id
+            .scheme
+            .as_ref()
+            .ok_or(ErrorCode::MarshallingError)?;
+        if other.id.scheme.as_ref() != Some(scheme) {
+            continue;
+        }
+        let id = entry.id.id.as_ref().ok_or(ErrorCode::MarshallingError)?;
+        if other.id.id.as_ref() == Some(id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn owned<'a>(id: &Id<'_>) -> Id<'a> {
@@ -183,7 +203,7 @@ mod tests {
             id: Some("127.0.0.1".into()),
         };
         assert_eq!(
-            accept(&settings, auth(), &[ip.clone()]),
+            accept(&settings, auth(), std::slice::from_ref(&ip)),
             Err(ErrorCode::InvalidAcl)
         );
         let accepted = accept(&settings, auth(), &[ip, digest_user("a:h")]).unwrap();
@@ -204,6 +224,17 @@ mod tests {
         assert_eq!(
             refused(Some(vec![Acl::new(1, "sasl", "me")])),
             ErrorCode::InvalidAcl
+        );
+        let (kept, nobody) = (
+            Acl::new(31, "auth", ""),
+            Acl {
+                perms: 31,
+                id: Id::default(),
+            },
+        );
+        assert_eq!(
+            refused(Some(vec![kept, nobody])),
+            ErrorCode::MarshallingError
         );
         let null = Id {
             scheme: Some("digest".into()),

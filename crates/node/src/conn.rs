@@ -419,7 +419,7 @@ impl Conn {
         let State::Open(session) = &self.state else {
             unreachable!("only open ones ask")
         };
-        let mut from = Reader::new(frame);
+        let mut from = Reader::of_request(frame);
         let Ok(header) = RequestHeader::read(&mut from) else {
             return Step::End(Next::Close(Closing::Now));
         };

@@ -8,7 +8,7 @@ use crate::time::Now;
 use crate::view::{AclRef, DataRef, Record, View};
 use std::borrow::Cow;
 use std::sync::Arc;
-use zooid_proto::client::{MultiOp, create_mode};
+use zooid_proto::client::{MultiOp, MultiRequest, create_mode};
 use zooid_proto::jute::{Buf, List, Str};
 use zooid_proto::ops::Request;
 use zooid_proto::path;
@@ -17,7 +17,7 @@ use zooid_proto::txn::{
     CheckVersionTxn, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn, LogEntry, SetAclTxn,
     SetDataTxn, Txn, TxnDigest, TxnHeader,
 };
-use zooid_proto::{ErrorCode, Jute, OpCode};
+use zooid_proto::{ErrorCode, Jute, OpCode, Reader};
 use zooid_tree::{DIGEST_VERSION, OwnerClass, Tree};
 
 /// Who asks for a write, and in the name of what.
@@ -54,8 +54,8 @@ impl Prep {
     }
 
     /// Makes the transaction of a write request. A request that is refused makes one too: an
-    /// error takes its place in the order. Only a body that cannot be decoded gets none (that of
-    /// a multi does, as in Java), because an ensemble would hang on what Java makes of it.
+    /// error takes its place in the order. Only a body that cannot be decoded gets none, because an
+    /// ensemble would hang on what Java makes of it; that of a multi does, as in Java.
     pub(crate) fn request<'b>(
         &mut self,
         settings: &Settings,
@@ -65,10 +65,10 @@ impl Prep {
         body: &'b [u8],
         now: Now,
     ) -> Result<LogEntry<'b>, ErrorCode> {
-        let decoded = Request::decode(op, body);
-        if decoded.is_err() && op != OpCode::Multi {
-            return Err(ErrorCode::MarshallingError);
-        }
+        let decoded = match op {
+            OpCode::Multi => decode_multi(body)?.map(Request::Multi),
+            _ => Some(Request::decode(op, body).map_err(|_| ErrorCode::MarshallingError)?),
+        };
         self.view.begin(tree);
         self.last_zxid += 1;
         let work = &mut Work {
@@ -82,8 +82,8 @@ impl Prep {
         let before = work.view.digest();
         // An error of a multi of reads carries a digest in Java; those of other requests do not.
         let made = match decoded {
-            Err(_) => Err(ErrorCode::MarshallingError),
-            Ok(request) => work.make(request),
+            None => Err(ErrorCode::MarshallingError),
+            Some(request) => work.make(request),
         };
         let refused = made.is_err();
         let txn = made.unwrap_or_else(|code| {
@@ -535,12 +535,8 @@ impl<'w> Work<'w> {
         })
     }
 
-    /// Java fails on a multi as a whole where it cannot make an operation of a part. Otherwise the
-    /// first part that is refused makes errors of all.
+    /// The first part that is refused makes errors of all.
     fn multi<'b>(&mut self, ops: Vec<MultiOp<'b>>) -> Result<Txn<'b>, ErrorCode> {
-        if ops.iter().any(|op| op.is_read() || !is_well_formed(op)) {
-            return Err(ErrorCode::MarshallingError);
-        }
         let before = self.view.digest();
         let mut txns = Vec::with_capacity(ops.len());
         let mut failed = false;
@@ -639,13 +635,38 @@ impl<'b> Create<'b> {
     }
 }
 
-/// What Java refuses while it decodes a multi: unknown modes, TTL modes without a ttl, null paths.
-fn is_well_formed(op: &MultiOp<'_>) -> bool {
-    match op {
-        MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => {
-            r.path.is_some()
-                && (create_mode::PERSISTENT..=create_mode::CONTAINER).contains(&r.flags)
+/// Decodes a multi part by part, as Java does: what it refuses first decides. `Ok(None)` is a
+/// multi that is refused with a zxid of its own, an error one without.
+fn decode_multi(body: &[u8]) -> Result<Option<MultiRequest<'_>>, ErrorCode> {
+    let mut ops: Vec<MultiOp<'_>> = Vec::new();
+    let refused = MultiRequest::read_each(&mut Reader::of_request(body), |op| {
+        let refusal = match &op {
+            MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => {
+                if !(0..=create_mode::PERSISTENT_SEQUENTIAL_WITH_TTL).contains(&r.flags) {
+                    Some(Ok(None))
+                } else if r.acl.is_none() {
+                    Some(Err(ErrorCode::MarshallingError))
+                } else {
+                    create_mode::is_ttl(r.flags).then_some(Ok(None))
+                }
+            }
+            _ => None,
+        };
+        ops.push(op);
+        refusal
+    });
+    match refused {
+        Ok(None) if ops.iter().all(|op| !op.is_read() && has_path(op)) => {
+            Ok(Some(MultiRequest { ops }))
         }
+        Ok(Some(refusal)) => refusal,
+        _ => Ok(None),
+    }
+}
+
+fn has_path(op: &MultiOp<'_>) -> bool {
+    match op {
+        MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => r.path.is_some(),
         MultiOp::CreateTtl(r) => r.path.is_some(),
         MultiOp::Delete(r) => r.path.is_some(),
         MultiOp::SetData(r) => r.path.is_some(),

@@ -75,7 +75,8 @@ impl Reading<'_> {
             Request::GetAllChildrenNumber(r) => {
                 let path = r.path.ok_or(ErrorCode::MarshallingError)?;
                 self.readable(&path)?;
-                let total = self.tree.all_descendants(&path);
+                // Java looks for paths that start with this one and a slash: "" finds the root too.
+                let total = self.tree.all_descendants(&path) + usize::from(path.is_empty());
                 Writer::wire(out).i32(i32::try_from(total).unwrap_or(i32::MAX));
                 Ok(())
             }
@@ -313,11 +314,19 @@ impl Reading<'_> {
                     Some(_) => None,
                 })
             })
-            .and_then(|()| self.catch_up(request.persistent, out, Mode::Persistent, |_| None))
-            .and_then(|()| self.catch_up(request.recursive, out, Mode::Recursive, |_| None));
+            .and_then(|()| self.watch_all(request.persistent, Mode::Persistent))
+            .and_then(|()| self.watch_all(request.recursive, Mode::Recursive));
         let err = done.err().unwrap_or(ErrorCode::Ok);
         reply::header(out, xid, zxid, err);
         err
+    }
+
+    /// Persistent watches miss nothing that they would be told of; a null path is watched, too.
+    fn watch_all(&self, paths: List<Str<'_>>, mode: Mode) -> Result<(), ErrorCode> {
+        for path in paths.ok_or(ErrorCode::MarshallingError)? {
+            self.watch(path.as_deref().unwrap_or(NULL_PATH), mode);
+        }
+        Ok(())
     }
 
     fn catch_up(

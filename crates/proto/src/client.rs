@@ -602,20 +602,37 @@ pub struct MultiRequest<'a> {
     pub ops: Vec<MultiOp<'a>>,
 }
 
+impl<'a> MultiRequest<'a> {
+    /// Reads one operation after the other until the end, or until `each` returns something.
+    pub fn read_each<T>(
+        from: &mut Reader<'a>,
+        mut each: impl FnMut(MultiOp<'a>) -> Option<T>,
+    ) -> Result<Option<T>, JuteError> {
+        loop {
+            let at = from.position();
+            let header = MultiHeader::read(from)?;
+            if header.done {
+                return Ok(None);
+            }
+            if let Some(found) = each(MultiOp::read(header.op, at, from)?) {
+                return Ok(Some(found));
+            }
+        }
+    }
+}
+
 impl<'a> Jute<'a> for MultiRequest<'a> {
     type Owned = MultiRequest<'static>;
     const MIN_BYTES: usize = MultiHeader::MIN_BYTES;
 
     fn read(from: &mut Reader<'a>) -> Result<Self, JuteError> {
         let mut ops = Vec::new();
-        loop {
-            let at = from.position();
-            let header = MultiHeader::read(from)?;
-            if header.done {
-                return Ok(MultiRequest { ops });
-            }
-            ops.push(MultiOp::read(header.op, at, from)?);
-        }
+        let none: Option<std::convert::Infallible> = MultiRequest::read_each(from, |op| {
+            ops.push(op);
+            None
+        })?;
+        debug_assert!(none.is_none());
+        Ok(MultiRequest { ops })
     }
 
     fn write(&self, to: &mut Writer<'_>) {

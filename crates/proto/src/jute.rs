@@ -82,12 +82,27 @@ pub trait Jute<'a>: Sized {
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    joins_surrogates: bool,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the start of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Reader { bytes, at: 0 }
+        Reader {
+            bytes,
+            at: 0,
+            joins_surrogates: true,
+        }
+    }
+
+    /// A reader of what a client asks for. As in Java, two surrogates that came as three bytes each
+    /// read as two U+FFFD, not as the character that they mean.
+    pub fn of_request(bytes: &'a [u8]) -> Self {
+        Reader {
+            bytes,
+            at: 0,
+            joins_surrogates: false,
+        }
     }
 
     /// Bytes not read yet.
@@ -162,7 +177,8 @@ impl<'a> Reader<'a> {
     /// A string. Bytes that are not UTF-8 read as U+FFFD, as Java reads them; pairs of surrogates
     /// that Java wrote as two three-byte sequences read as the character that they mean.
     pub fn str(&mut self) -> Result<Str<'a>, JuteError> {
-        Ok(self.raw()?.map(decode_text))
+        let joins = self.joins_surrogates;
+        Ok(self.raw()?.map(|bytes| decode_text(bytes, joins)))
     }
 
     /// The element count of a vector: `None` is null, other negative counts are empty vectors, as
@@ -270,14 +286,14 @@ fn encode_surrogates(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
+fn decode_text(bytes: &[u8], joins_surrogates: bool) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(decode_lenient(bytes)),
+        Err(_) => Cow::Owned(decode_lenient(bytes, joins_surrogates)),
     }
 }
 
-fn decode_lenient(mut bytes: &[u8]) -> String {
+fn decode_lenient(mut bytes: &[u8], joins_surrogates: bool) -> String {
     let mut text = String::with_capacity(bytes.len());
     loop {
         match std::str::from_utf8(bytes) {
@@ -289,7 +305,9 @@ fn decode_lenient(mut bytes: &[u8]) -> String {
                 let (good, bad) = bytes.split_at(error.valid_up_to());
                 text.push_str(std::str::from_utf8(good).expect("checked up to here"));
                 let taken = match (surrogate(bad), bad.get(3..).and_then(surrogate)) {
-                    (Some(high @ 0xD800..0xDC00), Some(low @ 0xDC00..0xE000)) => {
+                    (Some(high @ 0xD800..0xDC00), Some(low @ 0xDC00..0xE000))
+                        if joins_surrogates =>
+                    {
                         let c = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
                         text.push(char::from_u32(c).expect("a pair of surrogates is a character"));
                         6
@@ -500,11 +518,16 @@ mod tests {
         assert_eq!(&disk[4..], "a🚀".as_bytes());
         assert_eq!(Reader::new(&wire).str(), Ok(Some("a🚀".into())));
         assert_eq!(Reader::new(&disk).str(), Ok(Some("a🚀".into())));
+        assert_eq!(
+            Reader::of_request(&wire).str(),
+            Ok(Some("a\u{FFFD}\u{FFFD}".into()))
+        );
+        assert_eq!(Reader::of_request(&disk).str(), Ok(Some("a🚀".into())));
     }
 
     #[test]
     fn text_that_is_not_utf8_reads_as_replacement_characters() {
-        let decoded = |bytes: &[u8]| decode_text(bytes).into_owned();
+        let decoded = |bytes: &[u8]| decode_text(bytes, true).into_owned();
         assert_eq!(decoded(&[b'/', 0xFF, b'a']), "/\u{FFFD}a");
         assert_eq!(decoded(&[0xED, 0xA0, 0xBD, b'x']), "\u{FFFD}x");
         assert_eq!(decoded(&[0xE2, 0x82]), "\u{FFFD}");

@@ -50,7 +50,7 @@ macro_rules! operations {
         impl<'a> Request<'a> {
             /// Decodes the body behind the header of a request; bytes behind it are ignored.
             pub fn decode(op: OpCode, body: &'a [u8]) -> Result<Request<'a>, JuteError> {
-                let from = &mut Reader::new(body);
+                let from = &mut Reader::of_request(body);
                 Ok(match op { $(OpCode::$name => Request::$name(Jute::read(from)?)),* })
             }
 

@@ -50,10 +50,10 @@ pub fn validate(path: &str) -> Result<(), PathError> {
             _ => {}
         }
         // Printable ASCII is the rule; only other names are looked at character by character.
-        if !name.bytes().all(|b| (0x20..0x7F).contains(&b)) {
-            if let Some((offset, c)) = name.char_indices().find(|(_, c)| !allowed(*c)) {
-                return Err(PathError::Character { c, at: at + offset });
-            }
+        if !name.bytes().all(|b| (0x20..0x7F).contains(&b))
+            && let Some((offset, c)) = name.char_indices().find(|(_, c)| !allowed(*c))
+        {
+            return Err(PathError::Character { c, at: at + offset });
         }
         at += name.len() + 1;
     }
