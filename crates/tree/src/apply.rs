@@ -10,9 +10,9 @@ use crate::index::PathHash;
 use crate::owner::{CONTAINER_OWNER, ttl_owner};
 use crate::tree::{Place, Tree, split};
 use std::sync::Arc;
-use zooid_proto::ErrorCode;
 use zooid_proto::records::{Acl, Stat, StatPersisted};
 use zooid_proto::txn::{SetDataTxn, Txn, TxnHeader};
+use zooid_proto::{Buf, ErrorCode};
 
 /// What happened to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,15 @@ struct NewNode<'n> {
     parent_cversion: i32,
     /// Only plain creates correct the parent when the node is there already.
     corrects_parent: bool,
+}
+
+fn created_data<'t>(txn: &'t Txn<'_>) -> Option<&'t Buf<'t>> {
+    match txn {
+        Txn::Create(create) | Txn::Create2(create) => Some(&create.data),
+        Txn::CreateContainer(create) => Some(&create.data),
+        Txn::CreateTtl(create) => Some(&create.data),
+        _ => None,
+    }
 }
 
 impl Tree {
@@ -215,7 +224,14 @@ impl Tree {
             }
         };
         match result {
-            Ok(id) => applied.stat = id.map(|id| self.node(id).stat()),
+            Ok(id) => {
+                applied.stat = id.map(|id| self.node(id).stat());
+                // A node of quota statistics is counted anew as soon as it is made; as in Java the
+                // reply tells of the data that were sent.
+                if let (Some(stat), Some(data)) = (&mut applied.stat, created_data(txn)) {
+                    stat.data_length = data.as_deref().map_or(0, <[u8]>::len) as i32;
+                }
+            }
             Err(err) => applied.err = err.code(),
         }
         applied
