@@ -1,2 +1,86 @@
-//! xtask
-fn main() {}
+//! The commands of development: `cargo xtask help`.
+//!
+//! `parts` is the table of what `test` runs one by one with `run`; `job` bounds a process in time,
+//! `summary` reads the sums from logs, `tools` finds or installs programs, `tidy` holds the rules of
+//! the house.
+
+mod demo;
+mod job;
+mod parts;
+mod run;
+mod summary;
+mod test;
+mod tidy;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask test [PART...] [--list] [--against java]
+    installs what the tests need and runs them: all parts, or the named ones.
+    --list            says what the parts are
+    --against java    runs the suites of interop/ on Apache ZooKeeper instead, which shows that
+                      the suites are right
+    With CI=true in the environment nothing may be skipped. ZOOID=FILE tests that binary instead
+    of building one.
+
+cargo xtask tidy
+    checks the rules of the house: who may know whom, sizes of files, links, foreign hosts
+
+cargo xtask demo kafka
+    a real Apache Kafka on Zooid: downloads, builds, runs, tells what it sees";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True when everything that was checked is as it should be.
+fn run(arguments: &[String]) -> Result<bool> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test", rest @ ..] => test::test(rest),
+        ["tidy"] => tidy::print(),
+        ["demo", "kafka"] => demo::kafka(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(true)
+        }
+        _ => bail!("unknown command: {}\n\n{HELP}", words.join(" ")),
+    }
+}
+
+/// The root of the repository.
+fn repo() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask
+        .parent()
+        .expect("xtask is a folder of the repository")
+        .to_path_buf()
+}
+
+/// Where cargo builds, and where logs and downloads of the tests go.
+fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => repo().join(folder),
+        None => repo().join("target"),
+    }
+}
+
+/// The binary under test.
+fn zooid() -> PathBuf {
+    match std::env::var_os("ZOOID") {
+        Some(file) => std::env::current_dir().unwrap_or_default().join(file),
+        None => target().join("release/zooid"),
+    }
+}

@@ -1,0 +1,198 @@
+//! The table of all parts of `cargo xtask test`, in the order in which they run: quick ones first.
+
+use crate::repo;
+
+/// One part of the tests.
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) kind: Kind,
+    /// After this time the part is ended and has failed.
+    pub(crate) limit_s: u64,
+    /// Names in the table of `tools`.
+    pub(crate) tools: &'static [&'static str],
+}
+
+/// How a part runs and what its output looks like.
+pub(crate) enum Kind {
+    /// The rules of the house, in this process.
+    Tidy,
+    /// One command that succeeds or fails.
+    Command(&'static [&'static str]),
+    /// A `cargo test`, whose results are counted.
+    CargoTest(&'static [&'static str]),
+    /// A folder `interop/NAME` with an `install`, which other suites need.
+    Install,
+    /// A folder `interop/NAME` with `install` and `run`.
+    Suite {
+        /// Its `install` waits for the network more than for the processor, and calls no cargo: it
+        /// may run while cargo builds.
+        downloads: bool,
+    },
+}
+
+impl Part {
+    /// True if it tests the built server.
+    pub(crate) fn needs_server(&self) -> bool {
+        matches!(self.kind, Kind::Suite { .. })
+    }
+
+    /// True if its `install` may run ahead, in the background.
+    pub(crate) fn downloads(&self) -> bool {
+        matches!(self.kind, Kind::Install | Kind::Suite { downloads: true })
+    }
+}
+
+const MINUTE_S: u64 = 60;
+/// A first build of everything on two cores.
+const COLD_BUILD_S: u64 = 25 * MINUTE_S;
+const SUITE_S: u64 = 10 * MINUTE_S;
+
+const JAVA: &[&str] = &["java", "mvn"];
+
+const fn cargo(
+    name: &'static str,
+    about: &'static str,
+    kind: Kind,
+    tools: &'static [&'static str],
+) -> Part {
+    Part {
+        name,
+        about,
+        kind,
+        limit_s: COLD_BUILD_S,
+        tools,
+    }
+}
+
+const fn suite(
+    name: &'static str,
+    about: &'static str,
+    downloads: bool,
+    tools: &'static [&'static str],
+) -> Part {
+    Part {
+        name,
+        about,
+        kind: Kind::Suite { downloads },
+        limit_s: SUITE_S,
+        tools,
+    }
+}
+
+/// All parts. A suite that is not here is never run: `tidy` looks for that.
+pub(crate) const PARTS: &[Part] = &[
+    Part {
+        name: "tidy",
+        about: "the rules of the house: who may know whom, sizes of files, links, hosts",
+        kind: Kind::Tidy,
+        limit_s: MINUTE_S,
+        tools: &[],
+    },
+    cargo(
+        "fmt",
+        "rustfmt",
+        Kind::Command(&["cargo", "fmt", "--all", "--check"]),
+        &["rustfmt"],
+    ),
+    cargo(
+        "clippy",
+        "clippy, and what pure crates may not use",
+        Kind::Command(&[
+            "cargo",
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+        &["clippy"],
+    ),
+    cargo(
+        "unit",
+        "tests of the crates",
+        Kind::CargoTest(&["cargo", "test", "--locked", "--workspace", "--no-fail-fast"]),
+        &[],
+    ),
+    cargo(
+        "deny",
+        "licences, banned and foreign libraries",
+        Kind::Command(&[
+            "cargo", "deny", "--locked", "check", "bans", "licenses", "sources",
+        ]),
+        &["cargo-deny"],
+    ),
+    cargo(
+        "build",
+        "the server, optimised",
+        Kind::Command(&[
+            "cargo",
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "zooid-cli",
+        ]),
+        &[],
+    ),
+    Part {
+        name: "oracle",
+        about: "Apache ZooKeeper, to compare with",
+        kind: Kind::Install,
+        limit_s: SUITE_S,
+        tools: JAVA,
+    },
+    suite(
+        "words",
+        "four-letter words",
+        true,
+        &["java", "mvn", "python3"],
+    ),
+    suite("shell", "zooid cli", true, &["java", "mvn", "python3"]),
+    suite(
+        "client",
+        "the client library of this repository",
+        false,
+        &[],
+    ),
+    suite("java", "the official Java client", true, JAVA),
+    suite("curator", "Curator and its recipes", true, JAVA),
+    suite("python", "kazoo and its recipes", true, &["python3"]),
+    suite("c", "the C client and its shell", true, &["gcc", "apt-get"]),
+    suite("go", "go-zookeeper/zk", true, &["go"]),
+    suite("rust", "the crate zookeeper-client", false, &[]),
+    suite(
+        "disk",
+        "data directories that go from Java to Zooid and back",
+        true,
+        JAVA,
+    ),
+    Part {
+        name: "differential",
+        about: "the same random requests to Apache ZooKeeper and to Zooid",
+        kind: Kind::Suite { downloads: false },
+        limit_s: 15 * MINUTE_S,
+        tools: JAVA,
+    },
+    suite(
+        "kafka",
+        "two Kafka brokers, killed and restarted servers",
+        true,
+        JAVA,
+    ),
+];
+
+/// The folders of `interop/` that hold a suite.
+pub(crate) fn suites_on_disk() -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(repo().join("interop"))? {
+        let entry = entry?;
+        if entry.path().join("run").is_file() || entry.path().join("install").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,185 @@
+//! Runs one part: its tools, its process, its log, and what the log says.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::job::{self, Ended};
+use crate::parts::{Kind, Part};
+use crate::summary::{self, Tally};
+use crate::test::duration;
+use crate::{repo, target, tidy, tools, zooid};
+
+/// Lines of a log that are shown when its part failed.
+const TAIL: usize = 50;
+/// Failed checks that are named above the end of the log.
+const NAMED_FAILURES: usize = 40;
+/// Marks the processes of a suite, so that those that it leaves behind can be found.
+const MARK: &str = "XTASK_SUITE";
+
+/// The end of a part; why it failed or did not run.
+pub(crate) enum State {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+/// The folder of the logs.
+pub(crate) fn logs() -> PathBuf {
+    target().join("xtask")
+}
+
+/// Runs a part with all that it needs.
+///
+/// # Errors
+/// When it failed before it could be counted.
+pub(crate) fn attempt(part: &Part, server: &str) -> Result<(Tally, State)> {
+    for tool in part.tools {
+        if let Err(reason) = tools::provide(tool) {
+            return Ok((Tally::default(), State::Skipped(reason)));
+        }
+    }
+    match &part.kind {
+        Kind::Tidy => {
+            let report = tidy::check()?;
+            let state = match report.problems.as_slice() {
+                [] => State::Passed,
+                problems => State::Failed(problems.join("\n       ")),
+            };
+            Ok((report.tally, state))
+        }
+        Kind::Command(words) => finish(part, part.name, program(words), uncounted),
+        Kind::CargoTest(words) => finish(part, part.name, program(words), summary::of_cargo_test),
+        Kind::Install => install(part),
+        Kind::Suite { .. } => match install(part)? {
+            (_, State::Passed) => suite(part, server),
+            failed => Ok(failed),
+        },
+    }
+}
+
+/// Runs the `install` of a suite without a word.
+pub(crate) fn download(part: &Part) {
+    if let Ok(log) = File::create(logs().join(format!("{}-download.log", part.name))) {
+        let limit = Duration::from_secs(part.limit_s);
+        let _ = job::run(step(part, "install"), &log, limit, |_| ());
+    }
+}
+
+fn install(part: &Part) -> Result<(Tally, State)> {
+    let (tally, state) = finish(
+        part,
+        &format!("{}-install", part.name),
+        step(part, "install"),
+        uncounted,
+    )?;
+    Ok(match state {
+        State::Failed(why) => (tally, State::Failed(format!("its install {why}"))),
+        state => (tally, state),
+    })
+}
+
+fn suite(part: &Part, server: &str) -> Result<(Tally, State)> {
+    let mark = format!("{}.{}", part.name, std::process::id());
+    let mut command = step(part, "run");
+    command.env("SERVER", server).env(MARK, &mark);
+    let outcome = finish(part, part.name, command, summary::of_suite);
+    for process in job::end_marked(MARK, &mark) {
+        println!(
+            "       {} left a process behind, ended now: {process}",
+            part.name
+        );
+    }
+    outcome
+}
+
+fn uncounted(_log: &str) -> Option<Tally> {
+    Some(Tally::default())
+}
+
+fn program(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command
+        .args(&words[1..])
+        .current_dir(repo())
+        .env("PATH", tools::path());
+    command
+}
+
+/// `install` or `run` of a suite.
+fn step(part: &Part, name: &str) -> Command {
+    let folder = repo().join("interop").join(part.name);
+    let mut command = Command::new(folder.join(name));
+    command
+        .current_dir(folder)
+        .env("ZOOID", zooid())
+        .env("INTEROP_OUT", target().join("interop"));
+    command
+}
+
+/// Runs a command into the log of that name and judges both.
+fn finish(
+    part: &Part,
+    log_name: &str,
+    command: Command,
+    count: impl Fn(&str) -> Option<Tally>,
+) -> Result<(Tally, State)> {
+    let path = logs().join(format!("{log_name}.log"));
+    let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let read = || String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+    let name = command.get_program().to_string_lossy().into_owned();
+    let ended = job::run(
+        command,
+        &log,
+        Duration::from_secs(part.limit_s),
+        |elapsed| {
+            let text = read();
+            let last: String = text
+                .lines()
+                .next_back()
+                .unwrap_or_default()
+                .chars()
+                .take(80)
+                .collect();
+            println!("       {}: {} ... {last}", part.name, duration(elapsed));
+        },
+    )
+    .with_context(|| format!("cannot start {name}"))?;
+
+    let text = read();
+    let tally = count(&text);
+    let why = match (ended, tally) {
+        (Ended::TimedOut, _) => Some(format!("was ended after {} min", part.limit_s / 60)),
+        (Ended::With(status), _) if !status.success() => Some(format!("ended with {status}")),
+        (Ended::With(_), None) => Some("gave no sum of its checks".to_string()),
+        (Ended::With(_), Some(tally)) if tally.failed > 0 => Some("has failures".to_string()),
+        (Ended::With(_), Some(_)) => None,
+    };
+    let tally = tally.unwrap_or_default();
+    for skip in summary::skips(&text) {
+        println!("       {skip}");
+    }
+    Ok(match why {
+        None => (tally, State::Passed),
+        Some(why) => {
+            show(&text);
+            (
+                tally,
+                State::Failed(format!("{why} (log: {})", path.display())),
+            )
+        }
+    })
+}
+
+fn show(log: &str) {
+    for line in summary::failures(log).take(NAMED_FAILURES) {
+        println!("     ! {line}");
+    }
+    let lines: Vec<&str> = log.lines().collect();
+    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+        println!("     | {line}");
+    }
+}
