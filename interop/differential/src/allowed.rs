@@ -22,7 +22,8 @@
 //!   meet (`Req::may_close`)
 //! - pipelined writes under an enforced quota: the usage counts what is applied, not what is
 //!   pending (`Variant::lockstep`)
-//! - requests pipelined behind a setACL, see `Req::is_awaited`
+//! - requests pipelined behind a setACL or a container with an ephemeral flag, see
+//!   `Req::is_awaited`; such a container in a multi, whose later parts would see it as ephemeral
 //! - order of children, ephemerals, identities, and of the events of a session's end: hash order
 
 use zooid_proto::client::{MultiOp, create_mode};
@@ -60,6 +61,7 @@ fn is_safe(request: &Request<'_>, enforced: bool) -> bool {
         }
         Request::SetData(r) => safe_data(&text(&r.path), r.data.as_deref(), enforced),
         Request::Multi(multi) | Request::MultiRead(multi) => multi.ops.iter().all(|op| match op {
+            MultiOp::CreateContainer(r) if create_mode::is_ephemeral(r.flags) => false,
             MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => {
                 safe_create(&text(&r.path), r.data.as_deref(), enforced)
             }

@@ -236,6 +236,11 @@ impl Run<'_> {
     /// Makes both servers equal again: two that differ cannot go on together.
     fn level(&self, stage: &mut Stage) -> Result<()> {
         if stage.pair.recover().is_err() {
+            for server in &stage.servers {
+                if let Some(words) = server.last_words() {
+                    println!("{} has ended; its last words:\n{words}", server.kind.name());
+                }
+            }
             *stage = self.stage()?;
         }
         Ok(())

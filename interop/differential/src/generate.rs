@@ -100,6 +100,14 @@ const LIMITS: &[&str] = &[
     "count=0,bytes=0",
 ];
 
+/// Those that are met soon.
+const HARD_LIMITS: &[&str] = &[
+    "countHardLimit=2",
+    "byteHardLimit=12",
+    "count=1,bytes=5=;byteHardLimit=30;countHardLimit=3",
+    "countHardLimit=1,byteHardLimit=1",
+];
+
 const UNKNOWN_OPS: &[i32] = &[
     0,
     10,
@@ -139,6 +147,8 @@ pub(crate) struct Generator<'v> {
     slots: [Option<SessionNo>; SLOTS],
     lost: Vec<SessionNo>,
     zxid: i64,
+    /// Paths that were watched lately.
+    watched: Vec<Str<'static>>,
     /// How locked away nodes tend to be in this case, percent.
     locked: usize,
 }
@@ -157,6 +167,7 @@ impl<'v> Generator<'v> {
             slots: [None; SLOTS],
             lost: Vec::new(),
             zxid: 0,
+            watched: Vec::new(),
             locked,
         }
     }
@@ -383,6 +394,12 @@ impl<'v> Generator<'v> {
             _ => 10 + self.rng.below(50),
         };
         let mut group = Vec::new();
+        if self
+            .rng
+            .permille(if self.variant.lockstep { 80 } else { 15 })
+        {
+            group.extend(self.quota(slot));
+        }
         let mut bytes = 0;
         while group.len() < count && bytes < GROUP_BYTES {
             let req = self.request();
@@ -400,6 +417,38 @@ impl<'v> Generator<'v> {
             if ends {
                 break;
             }
+        }
+        group
+    }
+
+    /// All that makes a quota work.
+    fn quota(&mut self, slot: Slot) -> Vec<Item> {
+        let path = *self.rng.pick(&["/a", "/a", "/b", "/a/x"]);
+        let hard = self.variant.lockstep && self.rng.percent(80);
+        let limits = *self.rng.pick(if hard { HARD_LIMITS } else { LIMITS });
+        let steps = [
+            ("/zookeeper/quota/a".to_string(), ""),
+            (format!("/zookeeper/quota{path}"), ""),
+            (format!("/zookeeper/quota{path}/zookeeper_limits"), limits),
+            (
+                format!("/zookeeper/quota{path}/zookeeper_stats"),
+                "count=0,bytes=0",
+            ),
+        ];
+        let mut group = Vec::new();
+        for (path, data) in steps {
+            let request = Request::Create(CreateRequest {
+                path: Some(path.into()),
+                data: Some(data.as_bytes().into()),
+                acl: Some(vec![Acl::new(31, "world", "anyone")]),
+                flags: 0,
+            });
+            let req = Req::new(self.next_xid(), &request);
+            group.push(Item::Request {
+                slot,
+                glued: !group.is_empty(),
+                req,
+            });
         }
         group
     }
@@ -429,6 +478,7 @@ impl<'v> Generator<'v> {
                 self.damage(&mut req);
             }
             if allowed::is_allowed(&req, self.variant.lockstep) {
+                self.note_watch(&req);
                 return req;
             }
         }
@@ -582,14 +632,14 @@ impl<'v> Generator<'v> {
             OpCode::CheckWatches => {
                 let kind = self.watch_kind();
                 Request::CheckWatches(CheckWatchesRequest {
-                    path: self.path(),
+                    path: self.watched_path(),
                     kind,
                 })
             }
             OpCode::RemoveWatches => {
                 let kind = self.watch_kind();
                 Request::RemoveWatches(RemoveWatchesRequest {
-                    path: self.path(),
+                    path: self.watched_path(),
                     kind,
                 })
             }
@@ -688,6 +738,7 @@ impl<'v> Generator<'v> {
 
     fn multi(&mut self, reads: bool) -> MultiRequest<'static> {
         let strange = self.rng.percent(5);
+        let plausible = self.rng.percent(60);
         let count = *self.rng.pick(&[0, 1, 1, 2, 2, 3, 3, 4, 5, 8]);
         let ops = (0..count).map(|_| {
             let read = if strange { self.rng.percent(50) } else { reads };
@@ -705,6 +756,9 @@ impl<'v> Generator<'v> {
                     })
                 };
             }
+            if plausible {
+                return self.plausible_part();
+            }
             match self.rng.below(100) {
                 0..30 => MultiOp::Create(self.create()),
                 30..40 => MultiOp::Create2(self.create()),
@@ -719,6 +773,46 @@ impl<'v> Generator<'v> {
             }
         });
         MultiRequest { ops: ops.collect() }
+    }
+
+    /// A part that mostly succeeds, so that whole multis do.
+    fn plausible_part(&mut self) -> MultiOp<'static> {
+        let known = match self.paths.len() {
+            0 => "/a".to_string(),
+            _ => self.rng.pick(&self.paths).clone(),
+        };
+        let path: Str<'static> = Some(known.clone().into());
+        let version = -1;
+        match self.rng.below(10) {
+            0..4 => {
+                let parent = if self.rng.percent(50) {
+                    String::new()
+                } else {
+                    known
+                };
+                let path: Str<'static> = Some(format!("{parent}/m{}", self.xid % 7).into());
+                let acl = Some(vec![Acl::new(31, "world", "anyone")]);
+                let flags = *self.rng.pick(&[0, 0, 1, 2, 3]);
+                let body = CreateRequest {
+                    data: self.data_for(&path),
+                    path,
+                    acl,
+                    flags,
+                };
+                if self.rng.percent(60) {
+                    MultiOp::Create(body)
+                } else {
+                    MultiOp::Create2(body)
+                }
+            }
+            4..6 => MultiOp::Delete(DeleteRequest { path, version }),
+            6..9 => MultiOp::SetData(SetDataRequest {
+                data: self.data_for(&path),
+                path,
+                version,
+            }),
+            _ => MultiOp::Check(CheckVersionRequest { path, version }),
+        }
     }
 
     fn path(&mut self) -> Str<'static> {
@@ -738,6 +832,28 @@ impl<'v> Generator<'v> {
             _ => (*self.rng.pick(PATHS)).into(),
         };
         Some(path.into())
+    }
+
+    fn watched_path(&mut self) -> Str<'static> {
+        if self.watched.is_empty() || self.rng.percent(30) {
+            return self.path();
+        }
+        self.rng.pick(&self.watched).clone()
+    }
+
+    fn note_watch(&mut self, req: &Req) {
+        let path = match req.decode() {
+            Some(Request::AddWatch(r)) => r.path,
+            Some(Request::GetData(r)) if r.watch => r.path,
+            Some(Request::Exists(r)) if r.watch => r.path,
+            Some(Request::GetChildren(r)) if r.watch => r.path,
+            Some(Request::GetChildren2(r)) if r.watch => r.path,
+            _ => return,
+        };
+        self.watched.push(path.map(|path| path.into_owned().into()));
+        if self.watched.len() > 8 {
+            self.watched.remove(0);
+        }
     }
 
     fn path_list(&mut self) -> Option<Vec<Str<'static>>> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zooid_proto::client::ConnectRequest;
+use zooid_proto::client::{ConnectRequest, create_mode};
 use zooid_proto::{Jute, OpCode, Writer, ops::Request};
 
 /// A session by the order of its creation in the case; the servers choose the real ids.
@@ -197,11 +197,15 @@ impl Req {
         self.shape != Shape::Whole || matches!(op, None | Some(Auth | Sasl | CloseSession | Check))
     }
 
-    /// Whether the answer is awaited before the next request leaves. A Java server does not put
-    /// the new ACL into its view of pending changes (`PrepRequestProcessor`), so what follows a
-    /// setACL too fast is checked against the old one or the new one.
+    /// Whether the answer is awaited before the next request leaves, because the pending changes
+    /// of a Java server (`PrepRequestProcessor`) are not what it will apply: a setACL does not
+    /// show the new ACL there, and a container made with an ephemeral flag shows as ephemeral.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.is(OpCode::SetAcl)
+        match self.decode() {
+            Some(Request::SetAcl(_)) => true,
+            Some(Request::CreateContainer(body)) => create_mode::is_ephemeral(body.flags),
+            _ => false,
+        }
     }
 
     /// Whether it takes a zxid.

@@ -56,13 +56,6 @@ impl Link {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Shortens the wait for an answer, for checks that nothing comes.
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
-        self.stream
-            .set_read_timeout(Some(patience))
-            .expect("a timeout above zero");
-    }
-
     /// The next frame, or why there is none.
     pub(crate) fn recv(&mut self) -> Got {
         loop {

@@ -1,11 +1,14 @@
 //! Starting and ending the servers, by `interop/server.sh`.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+
+/// Lines of a log that tell why a server ended.
+const LAST_LINES: usize = 40;
 
 /// Whose server it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -78,10 +81,14 @@ impl Server {
         self.boot()
     }
 
-    /// Keeps the directory when the server is dropped, for a look at its log.
-    pub(crate) fn keep(&mut self) -> &Path {
-        self.keep = true;
-        &self.dir
+    /// The end of the log if the server does not take connections any more.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            return None;
+        }
+        let log = std::fs::read_to_string(self.dir.join("server.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+        Some(lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
     }
 
     fn end(&self, how: &str) {

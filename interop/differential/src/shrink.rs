@@ -134,3 +134,57 @@ fn shorter<T, const N: usize>(lists: [&mut Option<Vec<T>>; N], which: usize) -> 
         .and_then(|list| list.as_mut())
         .is_some_and(|list| list.pop().is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use zooid_proto::client::{CheckVersionRequest, Empty, MultiOp};
+
+    #[test]
+    fn what_does_not_matter_is_dropped() {
+        let check = |path: &'static str| {
+            MultiOp::Check(CheckVersionRequest {
+                path: Some(path.into()),
+                version: 0,
+            })
+        };
+        let multi = Request::Multi(MultiRequest {
+            ops: vec![check("/a"), check("/bad"), check("/c")],
+        });
+        let request = |xid, request: &Request<'_>| Item::Request {
+            slot: 0,
+            glued: true,
+            req: Req::new(xid, request),
+        };
+        let mut items: Vec<Item> = (0..40)
+            .map(|xid| request(xid, &Request::Ping(Empty {})))
+            .collect();
+        items[29] = request(29, &multi);
+        let found = |items: &[Item]| {
+            let at = items.iter().position(|item| {
+                matches!(item, Item::Request { req, .. } if req.body.windows(4).any(|w| w == b"/bad"))
+            })?;
+            let signature = String::from("the same");
+            let text = String::new;
+            Some(Difference {
+                signature,
+                origin: Some(at),
+                place: text(),
+                left: text(),
+                right: text(),
+            })
+        };
+        let mut difference = found(&items).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        shrink(&mut items, &mut difference, deadline, |items| {
+            Ok(found(items))
+        })
+        .unwrap();
+        let shortest = Request::Multi(MultiRequest {
+            ops: vec![check("/bad")],
+        });
+        assert_eq!(items, [request(29, &shortest)]);
+        assert_eq!(difference.origin, Some(0));
+    }
+}

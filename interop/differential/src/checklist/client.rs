@@ -1,7 +1,6 @@
 //! A client that takes everything literally.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use zooid_proto::client::*;
@@ -184,17 +183,6 @@ impl Client {
             other => bail!("instead of an end: {other:?}"),
         }
     }
-
-    /// Fails if anything comes within a moment.
-    pub(super) fn is_quiet(&mut self) -> Result<()> {
-        self.link.set_patience(Duration::from_millis(200));
-        let got = self.link.recv();
-        self.link.set_patience(crate::link::PATIENCE);
-        match got {
-            Got::Silent => Ok(()),
-            other => bail!("instead of nothing: {other:?}"),
-        }
-    }
 }
 
 impl Answer {
@@ -248,10 +236,8 @@ impl Answer {
     }
 
     pub(super) fn acl(&self) -> Result<Vec<Acl<'static>>> {
-        Ok(GetAclResponse::from_bytes(&self.body)?
-            .into_owned()
-            .acl
-            .context("null ACL")?)
+        let acl = GetAclResponse::from_bytes(&self.body)?.into_owned().acl;
+        acl.context("null ACL")
     }
 
     /// The ids of the ACL.
