@@ -26,15 +26,17 @@ mod client;
 mod driver;
 mod error;
 mod multi;
+mod options;
 pub mod session;
 mod types;
 mod watch;
 mod watches;
 
 pub use address::DEFAULT_PORT;
-pub use client::{Client, Options, acl};
+pub use client::Client;
 pub use error::{Attempt, Error, Loss};
 pub use multi::{Op, OpResult, ReadOp, ReadResult};
+pub use options::{Options, acl};
 pub use types::{
     AddWatchMode, CreateMode, Data, EventKind, Identity, SessionCredentials, SessionState,
     WatchKind, WatchedEvent,
