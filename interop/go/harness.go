@@ -338,6 +338,8 @@ func runAll(checks []check, wanted []string) int {
 	}
 	defer os.RemoveAll(folder)
 	defer killAll()
+	// A reader that stops reading (`run | head`) must not end the suite before its servers.
+	signal.Ignore(syscall.SIGPIPE)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	go func() {

@@ -1,6 +1,7 @@
 //! What every check stands on: a server of its own, clients, waiting, and the runner.
 
 use std::future::Future;
+use std::io::Write;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -228,7 +229,7 @@ async fn run_in(folder: &Path, checks: &[Check], wanted: &[String]) -> i32 {
     let shared = match Server::new(folder.join("server")).await {
         Ok(server) => server,
         Err(error) => {
-            println!("FAIL start: {error}");
+            say(format_args!("FAIL start: {error}"));
             return 1;
         }
     };
@@ -262,16 +263,22 @@ async fn run_in(folder: &Path, checks: &[Check], wanted: &[String]) -> i32 {
         match task.await.unwrap_or_else(|error| Some(error.to_string())) {
             None => {
                 passed += 1;
-                println!("ok {name}");
+                say(format_args!("ok {name}"));
             }
             Some(failure) => {
                 failed += 1;
-                println!("FAIL {name}: {}", failure.replace('\n', " "));
+                say(format_args!("FAIL {name}: {}", failure.replace('\n', " ")));
             }
         }
     }
-    println!("{passed} passed, {failed} failed");
+    say(format_args!("{passed} passed, {failed} failed"));
     if failed == 0 && passed > 0 { 0 } else { 1 }
+}
+
+/// Prints a line; a reader that stops reading (`run | head`) must not end the suite before its
+/// servers.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// A flag that one task sets and others read.
