@@ -26,12 +26,7 @@ const HOSTS: &[&str] = &[
 ];
 
 /// Beginnings of paths that exist on somebody's machine only. In pieces, because this file is read too.
-const MACHINE_PATHS: &[&str] = &[
-    concat!("/wo", "rk/"),
-    concat!("/ro", "ot/"),
-    concat!("/ho", "me/"),
-    concat!("/Us", "ers/"),
-];
+const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 
 /// Folders of the repository's root that git ignores.
 const IGNORED: &[&str] = &["target", "data", ".git"];
