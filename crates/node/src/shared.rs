@@ -3,7 +3,7 @@
 use crate::link::{ConnId, Link};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
-use crate::stats::Stats;
+use crate::stats::{Stats, Summary};
 use crate::throttle::Throttle;
 use crate::time::Now;
 use hashbrown::HashMap;
@@ -36,8 +36,8 @@ pub struct Shared {
     pub digest_mismatches: AtomicU64,
     /// Digests for the `hash` command.
     pub digest_log: Mutex<DigestLog>,
-    /// When the data were loaded: monotonic, so the time since the start of the clock, ms.
-    pub loaded_ms: i64,
+    /// How long the data took to load, ms: the clock starts with the server.
+    pub load_ms: Summary,
     /// How many may connect.
     pub throttle: Mutex<Throttle>,
     serving: AtomicBool,
@@ -56,6 +56,8 @@ impl Shared {
             now.wall_ms as u64,
             now.mono_ms,
         );
+        let load_ms = Summary::default();
+        load_ms.add(now.mono_ms);
         Shared {
             throttle: Mutex::new(throttle),
             settings,
@@ -68,7 +70,7 @@ impl Shared {
             large_request_bytes: AtomicI64::new(0),
             digest_mismatches: AtomicU64::new(0),
             digest_log: Mutex::default(),
-            loaded_ms: now.mono_ms,
+            load_ms,
             serving: AtomicBool::new(true),
             next_conn: AtomicU64::new(1),
         }
