@@ -1,6 +1,8 @@
 //! The `zooid` binary: the server and its tools.
 
+mod bench;
 mod serve;
+mod shell;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -33,6 +35,10 @@ enum Command {
         #[command(flatten)]
         properties: Properties,
     },
+    /// Talk to a server: list, read, write and watch nodes.
+    Cli(shell::ShellArgs),
+    /// Put load on any ZooKeeper server and measure what it does.
+    Bench(bench::BenchArgs),
 }
 
 /// Where the configuration comes from: options win over the file, the file over -D words, those
@@ -99,5 +105,14 @@ fn main() -> ExitCode {
             print!("{}", report.text);
             ExitCode::from(report.exit_code)
         }
+        Some(Command::Cli(args)) => exit_code(shell::run(args)),
+        Some(Command::Bench(args)) => exit_code(bench::run(args)),
     }
+}
+
+fn exit_code(ended: anyhow::Result<ExitCode>) -> ExitCode {
+    ended.unwrap_or_else(|error| {
+        eprintln!("zooid: {error:#}");
+        ExitCode::FAILURE
+    })
 }
