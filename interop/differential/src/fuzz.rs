@@ -136,6 +136,26 @@ struct Stage {
     pair: Pair,
 }
 
+impl Stage {
+    fn play(&mut self, at: usize, group: &[Item]) -> Result<Result<Vec<Seen>, Difference>> {
+        if group[0] != Item::Restart {
+            return Ok(self.pair.play(at, group));
+        }
+        if let Err(difference) = self.pair.play(at, &[Item::Barrier]) {
+            return Ok(Err(difference));
+        }
+        let [left, right] = &mut self.servers;
+        std::thread::scope(|scope| {
+            let right = scope.spawn(|| right.crash_and_restart());
+            left.crash_and_restart()?;
+            right.join().expect("starting a server does not panic")
+        })?;
+        self.pair
+            .reconnect([self.servers[0].port, self.servers[1].port])?;
+        Ok(Ok(Vec::new()))
+    }
+}
+
 impl Run<'_> {
     fn run(&mut self) -> Result<()> {
         let mut stage = self.stage()?;
@@ -143,7 +163,7 @@ impl Run<'_> {
         while !self.is_over() && self.found.len() < self.options.differences {
             case += 1;
             let mut items = Vec::new();
-            if let Err(difference) = self.case(&mut stage, case, &mut items) {
+            if let Err(difference) = self.case(&mut stage, case, &mut items)? {
                 let count = self.found.entry(difference.signature.clone()).or_insert(0);
                 *count += 1;
                 let known = *count > 1;
@@ -214,7 +234,7 @@ impl Run<'_> {
         stage: &mut Stage,
         case: u64,
         items: &mut Vec<Item>,
-    ) -> Result<(), Difference> {
+    ) -> Result<Result<(), Difference>> {
         stage.pair.new_case();
         let mut generator = Generator::new(Rng::new(self.seed, case), self.variant);
         let mut requests = 0;
@@ -224,13 +244,16 @@ impl Run<'_> {
             let group = &items[at..];
             requests += group.len() as u64;
             self.done += group.len() as u64;
-            let answers = stage.pair.play(at, group)?;
+            let answers = match stage.play(at, group)? {
+                Ok(answers) => answers,
+                Err(difference) => return Ok(Err(difference)),
+            };
             generator.learn(group, at, &answers);
             if self.options.coverage {
                 self.count(at, &items[at..], &answers);
             }
         }
-        stage.pair.clean_up()
+        Ok(stage.pair.clean_up())
     }
 
     /// Makes both servers equal again: two that differ cannot go on together.
@@ -253,7 +276,7 @@ impl Run<'_> {
         let mut result = Ok(());
         while at < items.len() && result.is_ok() {
             let end = at + group_len(&items[at..]);
-            result = stage.pair.play(at, &items[at..end]).map(|_| ());
+            result = stage.play(at, &items[at..end])?.map(|_| ());
             at = end;
         }
         let Err(difference) = result.and_then(|()| stage.pair.clean_up()) else {

@@ -149,6 +149,9 @@ pub(crate) struct Generator<'v> {
     zxid: i64,
     /// Paths that were watched lately.
     watched: Vec<Str<'static>>,
+    steps: usize,
+    /// Whether the servers shall restart once in this case.
+    restarts: bool,
     /// How locked away nodes tend to be in this case, percent.
     locked: usize,
 }
@@ -156,6 +159,7 @@ pub(crate) struct Generator<'v> {
 impl<'v> Generator<'v> {
     pub(crate) fn new(rng: Rng, variant: &'v Variant) -> Self {
         let mut rng = rng;
+        let restarts = rng.percent(6);
         let locked = *rng.pick(&[0, 5, 15, 40]);
         Generator {
             rng,
@@ -168,6 +172,8 @@ impl<'v> Generator<'v> {
             lost: Vec::new(),
             zxid: 0,
             watched: Vec::new(),
+            steps: 0,
+            restarts,
             locked,
         }
     }
@@ -187,6 +193,11 @@ impl<'v> Generator<'v> {
             let slot = *self.rng.pick(&free);
             return self.connect(slot);
         }
+        if self.restarts && self.steps > 30 && self.rng.percent(5) {
+            self.restarts = false;
+            return vec![Item::Restart];
+        }
+        self.steps += 1;
         let slot = *self.rng.pick(&open);
         match self.rng.below(1000) {
             0..15 => self.connect(slot),

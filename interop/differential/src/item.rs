@@ -29,6 +29,8 @@ pub(crate) enum Item {
     Drop { slot: Slot },
     /// Collects what the other connections got.
     Barrier,
+    /// Kills both servers and starts them again on their data.
+    Restart,
     /// Lets a session expire, with an open but silent connection or without one.
     Expire { session: SessionNo, open: bool },
 }
@@ -265,6 +267,7 @@ impl fmt::Display for Item {
             Item::Torn { slot, bytes } => write!(f, "conn {slot}: send {}, then drop", hex(bytes)),
             Item::Drop { slot } => write!(f, "conn {slot}: drop"),
             Item::Barrier => write!(f, "ping on all connections"),
+            Item::Restart => write!(f, "kill -9 and start again"),
             Item::Expire { session, open } => {
                 let how = if *open { "silent" } else { "no" };
                 write!(f, "session {session} expires with {how} connection")

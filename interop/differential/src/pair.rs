@@ -3,10 +3,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use zooid_proto::client::*;
 use zooid_proto::records::Acl;
-use zooid_proto::{OpCode, ops::Request};
+use zooid_proto::{Jute, OpCode, Reader, ops::Request};
 
 use crate::item::{Hello, Item, Password, Req, SessionNo, Slot, Who, password};
 use crate::link::{Got, Link};
@@ -60,6 +60,7 @@ struct Side {
     mapping: Mapping,
     slots: Vec<Option<Conn>>,
     control: Link,
+    control_id: i64,
     /// Highest zxid that any reply showed.
     zxid: i64,
     /// Transactions that delete the ephemeral nodes of a session, in an order that is open.
@@ -91,6 +92,17 @@ impl Pair {
             sides: [left.context("left")?, right.context("right")?],
             lockstep,
         })
+    }
+
+    /// Connects again after a restart of the servers. What the connections got before is taken
+    /// with a barrier by the caller.
+    pub(crate) fn reconnect(&mut self, ports: [u16; 2]) -> Result<()> {
+        for (side, port) in self.sides.iter_mut().zip(ports) {
+            side.port = port;
+            side.slots = no_slots();
+            side.control = super_session(port, side.control_id)?.0;
+        }
+        Ok(())
     }
 
     /// Forgets the sessions of the case before.
@@ -148,6 +160,7 @@ impl Pair {
                     self.requests(slot, at, &[], false);
                 }
             }
+            Item::Restart => unreachable!("who owns the servers restarts them"),
             Item::Expire { session, open } => {
                 let seen = std::thread::scope(|scope| {
                     let wait = |side| scope.spawn(move || Side::expire(side, at, *session, *open));
@@ -507,32 +520,16 @@ fn ping() -> Req {
 
 impl Side {
     fn connect(port: u16) -> Result<Side> {
-        let mut control = Link::connect(port)?;
-        let hello = Hello::plain(Who::New(0), LONG_MS);
-        control.send(&hello.frame(0, 0, &[0; 16]));
-        match control.recv() {
-            Got::Frame(_) => {}
-            end => anyhow::bail!("no handshake on port {port}: {end:?}"),
-        }
-        let auth = AuthPacket {
-            kind: 0,
-            scheme: Some("digest".into()),
-            auth: Some(crate::allowed::SUPER.as_bytes().into()),
-        };
-        let mut side = Side {
+        let (control, control_id) = super_session(port, 0)?;
+        Ok(Side {
             port,
             mapping: Mapping::default(),
             slots: no_slots(),
             control,
+            control_id,
             zxid: 0,
             closings: HashSet::new(),
-        };
-        let frames = [Req::new(xid::AUTH, &Request::Auth(auth))];
-        side.control_send(&frames);
-        match &side.control_read(&frames)[..] {
-            [Norm::Reply { err: 0, .. }] => Ok(side),
-            other => anyhow::bail!("no super user on port {port}: {other:?}"),
-        }
+        })
     }
 
     fn id(&self, who: Who) -> i64 {
@@ -796,6 +793,38 @@ impl Side {
         }
         norms
     }
+}
+
+/// A connection of the super user, in a new session or in the one that it had.
+fn super_session(port: u16, id: i64) -> Result<(Link, i64)> {
+    let mut link = Link::connect(port)?;
+    let who = if id == 0 {
+        Who::New(0)
+    } else {
+        Who::Unknown { id, right: true }
+    };
+    link.send(&Hello::plain(who, LONG_MS).frame(0, id, &password(id)));
+    let Got::Frame(frame) = link.recv() else {
+        bail!("no handshake on port {port}")
+    };
+    let id = ConnectResponse::read(&mut Reader::new(&frame))?.session_id;
+    ensure!(id != 0, "no session for the super user on port {port}");
+    let auth = AuthPacket {
+        kind: 0,
+        scheme: Some("digest".into()),
+        auth: Some(crate::allowed::SUPER.as_bytes().into()),
+    };
+    let mut bytes = Vec::new();
+    Req::new(xid::AUTH, &Request::Auth(auth)).frame(&mut bytes);
+    link.send(&bytes);
+    let Got::Frame(frame) = link.recv() else {
+        bail!("no answer to auth on port {port}")
+    };
+    ensure!(
+        ReplyHeader::from_bytes(&frame)?.err == 0,
+        "no super user on port {port}"
+    );
+    Ok((link, id))
 }
 
 /// How the two servers of a pair are called in output.
