@@ -138,6 +138,8 @@ pub enum Closing {
     },
     /// The server is not serving.
     NotServing,
+    /// Too much waits for a client that does not read.
+    Overflow,
     /// Too many connect (`connection_throttle_tokens`).
     Throttled,
     /// Too many bytes of large requests are under way.
@@ -290,6 +292,7 @@ impl Conn {
             Next::Close(match close {
                 Close::Flush => Closing::Flush,
                 Close::Now => Closing::Now,
+                Close::Overflow => Closing::Overflow,
             })
         })
     }

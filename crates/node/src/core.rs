@@ -4,7 +4,7 @@
 use crate::acl;
 use crate::conn::{Submit, WriteRequest};
 use crate::link::{Answered, Close, Link, SESSION_OPENED};
-use crate::prep::{Asker, Prep};
+use crate::prep::{Asker, Payload, Prep};
 use crate::reply;
 use crate::sessions::{Expiry, Session};
 use crate::shared::Shared;
@@ -292,12 +292,10 @@ impl Core {
         }
     }
 
-    fn enqueue(&mut self, entry: LogEntry<'_>, answer: Answer, large_bytes: i64) {
-        let mut payload = Vec::with_capacity(256);
-        entry.encode(&mut payload);
+    fn enqueue(&mut self, made: Payload, answer: Answer, large_bytes: i64) {
         let append = Append {
-            zxid: entry.header.zxid,
-            payload: payload.into(),
+            zxid: made.zxid,
+            payload: made.bytes.into(),
         };
         self.appends.push(append.clone());
         self.queue.push_back(InFlight {

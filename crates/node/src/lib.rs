@@ -2,7 +2,7 @@
 //!
 //! - [`conn`]: one client: frames, handshake, authentication, order of replies
 //! - [`core`]: writes become transactions, transactions become the tree, watches fire
-//! - `prep`: the checks that a write must pass; `view`: the tree with all that is under way
+//! - `prep`: the checks that a write must pass; `multi`: its parts; `view`: the tree with all that is under way
 //! - `read`: what is answered from the tree; `reply`: frames for clients
 //! - [`recover`]: the tree from a data directory
 //! - [`sessions`], [`auth`], [`acl`]: who asks, and what they may
@@ -19,6 +19,7 @@ pub mod auth;
 pub mod conn;
 pub mod core;
 pub mod link;
+mod multi;
 mod prep;
 mod read;
 pub mod recover;

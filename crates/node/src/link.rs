@@ -66,6 +66,10 @@ pub struct Answered {
     pub received_ms: i64,
 }
 
+/// Bytes that may wait in a mailbox. A client that does not read what it asked for, mostly events,
+/// is cut off there: it finds out what it missed when it comes back (Java queues without end).
+pub const MAX_WAITING_BYTES: usize = 16 << 20;
+
 /// The operation that opens a session, in counters.
 pub const SESSION_OPENED: i32 = -10;
 
@@ -79,6 +83,8 @@ pub enum Close {
     Flush,
     /// At once.
     Now,
+    /// At once: more than [`MAX_WAITING_BYTES`] wait for a client that does not read.
+    Overflow,
 }
 
 /// Counters of one connection.
@@ -221,8 +227,24 @@ impl Link {
 
     /// Leaves something for the connection; it is woken by [`Link::wake`].
     pub fn post(&self, leave: impl FnOnce(&mut Mailbox)) {
-        leave(&mut self.mailbox.lock());
+        let mut mailbox = self.mailbox.lock();
+        leave(&mut mailbox);
+        if mailbox.frames.len() > MAX_WAITING_BYTES || mailbox.close == Some(Close::Overflow) {
+            mailbox.frames = Vec::new();
+            mailbox.close = Some(Close::Overflow);
+        }
+        drop(mailbox);
         self.pending.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection is to end without sending what it has: the driver looks here while
+    /// the client takes nothing.
+    pub fn ends_now(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+            && matches!(
+                self.mailbox.lock().close,
+                Some(Close::Now | Close::Overflow)
+            )
     }
 
     /// Wakes the driver of the connection.
@@ -246,5 +268,43 @@ impl Link {
         let mut mailbox = self.mailbox.lock();
         self.pending.store(false, Ordering::Relaxed);
         Some(std::mem::take(&mut *mailbox))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(&self) {}
+    }
+
+    #[test]
+    fn what_waits_for_a_client_is_bounded() {
+        let link = Link::new(1, ([127, 0, 0, 1], 1).into(), 0, Box::new(Nobody));
+        let event = [7; 4096];
+        for _ in 0..MAX_WAITING_BYTES / event.len() {
+            link.post(|mailbox| mailbox.frames.extend_from_slice(&event));
+        }
+        assert!(!link.ends_now());
+        for _ in 0..3 {
+            link.post(|mailbox| mailbox.frames.extend_from_slice(&event));
+            assert!(link.ends_now());
+        }
+        let left = link.collect().unwrap();
+        assert_eq!(left.close, Some(Close::Overflow));
+        assert_eq!(left.frames.capacity(), 0);
+    }
+
+    #[test]
+    fn an_orderly_end_sends_what_waits() {
+        let link = Link::new(1, ([127, 0, 0, 1], 1).into(), 0, Box::new(Nobody));
+        link.close(Close::Flush);
+        assert!(!link.ends_now());
+        let link = Link::new(1, ([127, 0, 0, 1], 1).into(), 0, Box::new(Nobody));
+        link.close(Close::Now);
+        assert!(link.ends_now());
     }
 }

@@ -2,6 +2,7 @@
 //! Apache ZooKeeper makes them (`PrepRequestProcessor` in Java).
 
 use crate::acl;
+use crate::multi::{self, Undecodable};
 use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::time::Now;
@@ -17,7 +18,7 @@ use zooid_proto::txn::{
     CheckVersionTxn, CreateContainerTxn, CreateTtlTxn, CreateTxn, DeleteTxn, LogEntry, SetAclTxn,
     SetDataTxn, Txn, TxnDigest, TxnHeader,
 };
-use zooid_proto::{ErrorCode, Jute, OpCode, Reader};
+use zooid_proto::{ErrorCode, Jute, OpCode};
 use zooid_tree::{DIGEST_VERSION, OwnerClass, Tree};
 
 /// Who asks for a write, and in the name of what.
@@ -28,6 +29,25 @@ pub(crate) struct Asker<'r> {
     pub xid: i32,
     /// Identities of the connection when the request came.
     pub ids: &'r [Id<'static>],
+}
+
+/// A transaction as it is logged.
+pub(crate) struct Payload {
+    /// Its zxid.
+    pub zxid: i64,
+    /// Header, record and digest.
+    pub bytes: Vec<u8>,
+}
+
+impl Payload {
+    fn of(entry: &LogEntry<'_>) -> Payload {
+        let mut bytes = Vec::with_capacity(256);
+        entry.encode(&mut bytes);
+        Payload {
+            zxid: entry.header.zxid,
+            bytes,
+        }
+    }
 }
 
 /// Makes transactions.
@@ -56,17 +76,21 @@ impl Prep {
     /// Makes the transaction of a write request. A request that is refused makes one too: an
     /// error takes its place in the order. Only a body that cannot be decoded gets none, because an
     /// ensemble would hang on what Java makes of it; that of a multi does, as in Java.
-    pub(crate) fn request<'b>(
+    ///
+    /// Java logs a transaction of any length, acknowledges it, and cannot start on it
+    /// (ZOOKEEPER-4306). Here one that is longer than its reader takes never gets to the log: it is
+    /// refused with -5, and a closeSession is logged without its list.
+    pub(crate) fn request(
         &mut self,
         settings: &Settings,
         tree: &Tree,
         asker: &Asker<'_>,
         op: OpCode,
-        body: &'b [u8],
+        body: &[u8],
         now: Now,
-    ) -> Result<LogEntry<'b>, ErrorCode> {
+    ) -> Result<Payload, ErrorCode> {
         let decoded = match op {
-            OpCode::Multi => decode_multi(body)?.map(Request::Multi),
+            OpCode::Multi => decode_multi(body)?,
             _ => Some(Request::decode(op, body).map_err(|_| ErrorCode::MarshallingError)?),
         };
         self.view.begin(tree);
@@ -90,7 +114,22 @@ impl Prep {
             work.view.roll_back(work.zxid, before);
             Txn::Error { err: code.code() }
         });
-        Ok(self.entry(asker, txn, settings.digest && !refused, now))
+        let entry = self.entry(asker, txn, settings.digest && !refused, now);
+        let payload = Payload::of(&entry);
+        if payload.bytes.len() <= settings.max_txn_bytes() {
+            return Ok(payload);
+        }
+        let txn = match entry.txn {
+            // A session must end. Its nodes are told by its number as well; without a digest
+            // nothing follows that a reader could take for the list (`SerializeUtils` in Java).
+            Txn::CloseSession { .. } => Txn::CloseSession { paths: None },
+            _ => {
+                self.view.roll_back(self.last_zxid, before);
+                let code = ErrorCode::MarshallingError.code();
+                Txn::Error { err: code }
+            }
+        };
+        Ok(Payload::of(&self.entry(asker, txn, false, now)))
     }
 
     /// Makes the transaction that opens a session.
@@ -101,7 +140,7 @@ impl Prep {
         session: &Session,
         timeout_ms: i32,
         now: Now,
-    ) -> LogEntry<'static> {
+    ) -> Payload {
         self.view.begin(tree);
         self.last_zxid += 1;
         let asker = Asker {
@@ -109,12 +148,12 @@ impl Prep {
             xid: 0,
             ids: &[],
         };
-        self.entry(
+        Payload::of(&self.entry(
             &asker,
             Txn::CreateSession { timeout_ms },
             settings.digest,
             now,
-        )
+        ))
     }
 
     fn entry<'b>(
@@ -635,32 +674,14 @@ impl<'b> Create<'b> {
     }
 }
 
-/// Decodes a multi part by part, as Java does: what it refuses first decides. `Ok(None)` is a
-/// multi that is refused with a zxid of its own, an error one without.
-fn decode_multi(body: &[u8]) -> Result<Option<MultiRequest<'_>>, ErrorCode> {
-    let mut ops: Vec<MultiOp<'_>> = Vec::new();
-    let refused = MultiRequest::read_each(&mut Reader::of_request(body), |op| {
-        let refusal = match &op {
-            MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => {
-                if !(0..=create_mode::PERSISTENT_SEQUENTIAL_WITH_TTL).contains(&r.flags) {
-                    Some(Ok(None))
-                } else if r.acl.is_none() {
-                    Some(Err(ErrorCode::MarshallingError))
-                } else {
-                    create_mode::is_ttl(r.flags).then_some(Ok(None))
-                }
-            }
-            _ => None,
-        };
-        ops.push(op);
-        refusal
-    });
-    match refused {
-        Ok(None) if ops.iter().all(|op| !op.is_read() && has_path(op)) => {
-            Ok(Some(MultiRequest { ops }))
+/// `Ok(None)` is a multi that is refused as a whole, but with a zxid of its own.
+fn decode_multi(body: &[u8]) -> Result<Option<Request<'_>>, ErrorCode> {
+    match multi::decode(body) {
+        Ok(ops) if ops.iter().all(|op| !op.is_read() && has_path(op)) => {
+            Ok(Some(Request::Multi(MultiRequest { ops })))
         }
-        Ok(Some(refusal)) => refusal,
-        _ => Ok(None),
+        Ok(_) | Err(Undecodable::Numbered) => Ok(None),
+        Err(Undecodable::Unnumbered) => Err(ErrorCode::MarshallingError),
     }
 }
 

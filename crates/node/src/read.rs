@@ -4,13 +4,14 @@
 use crate::acl;
 use crate::auth;
 use crate::link::Link;
+use crate::multi;
 use crate::reply;
 use crate::settings::Settings;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use zooid_proto::client::{
-    ClientInfo, ErrorResponse, GetAclResponse, MultiHeader, MultiOp, MultiRequest, SetWatches2,
-    SyncResponse, WhoAmIResponse, event,
+    ClientInfo, ErrorResponse, GetAclResponse, MultiHeader, MultiOp, SetWatches2, SyncResponse,
+    WhoAmIResponse, event,
 };
 use zooid_proto::jute::{List, Str};
 use zooid_proto::ops::Request;
@@ -28,13 +29,16 @@ pub(crate) struct Reading<'r> {
     pub session: i64,
 }
 
-/// The key under which a watch on no path at all is kept: no path contains it.
-const NULL_PATH: &str = "\0";
+/// The key under which a watch on no path at all is kept: nobody watches such a path.
+const NULL_PATH: &str = "\0no path\u{1}";
 
 impl Reading<'_> {
     /// Answers a request. Events that setWatches catches up with go in front of the reply.
     pub(crate) fn answer(&self, op: OpCode, xid: i32, body: &[u8], out: &mut Vec<u8>) -> ErrorCode {
         let zxid = self.tree.last_processed_zxid();
+        if op == OpCode::MultiRead {
+            return self.multi_read(body, xid, zxid, out);
+        }
         let request = match Request::decode(op, body) {
             Ok(request) => request,
             Err(_) => {
@@ -55,7 +59,6 @@ impl Reading<'_> {
                 self.set_watches(all, xid, zxid, out)
             }
             Request::SetWatches2(r) => self.set_watches(r, xid, zxid, out),
-            Request::MultiRead(r) => self.multi_read(r, xid, zxid, out),
             request => reply::reply(out, xid, zxid, |out| self.body(request, out)),
         }
     }
@@ -223,21 +226,14 @@ impl Reading<'_> {
     }
 
     /// An operation that fails does not touch the others.
-    fn multi_read(
-        &self,
-        request: MultiRequest<'_>,
-        xid: i32,
-        zxid: i64,
-        out: &mut Vec<u8>,
-    ) -> ErrorCode {
-        // Java refuses to mix reads and writes while it decodes.
-        if request.ops.iter().any(MultiOp::is_read) && !request.ops.iter().all(MultiOp::is_read) {
+    fn multi_read(&self, body: &[u8], xid: i32, zxid: i64, out: &mut Vec<u8>) -> ErrorCode {
+        let Ok(ops) = multi::decode(body) else {
             reply::header(out, xid, zxid, ErrorCode::MarshallingError);
             return ErrorCode::MarshallingError;
-        }
+        };
         let mut parts = Vec::new();
         let mut err = ErrorCode::Ok;
-        for op in request.ops {
+        for op in ops {
             let code = op.op().code();
             let mut body = Vec::new();
             let result = match op {

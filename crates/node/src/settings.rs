@@ -70,6 +70,14 @@ pub enum DigestAlgorithm {
     Sha512,
 }
 
+impl Settings {
+    /// Bytes of the longest transaction that may be logged: what Java reads back with the same
+    /// settings (`jute.maxbuffer`, and the same again as `jute.maxbuffer.extrasize`).
+    pub fn max_txn_bytes(&self) -> usize {
+        2 * usize::try_from(self.max_frame_bytes).unwrap_or(0)
+    }
+}
+
 impl Default for Settings {
     /// The defaults of Apache ZooKeeper 3.9.5.
     fn default() -> Self {
