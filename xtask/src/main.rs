@@ -4,6 +4,7 @@
 //! `summary` reads the sums from logs, `tools` finds or installs programs, `tidy` holds the rules of
 //! the house.
 
+mod bench;
 mod demo;
 mod job;
 mod parts;
@@ -31,7 +32,10 @@ cargo xtask tidy
     checks the rules of the house: who may know whom, sizes of files, links, foreign hosts
 
 cargo xtask demo kafka
-    a real Apache Kafka on Zooid: downloads, builds, runs, tells what it sees";
+    a real Apache Kafka on Zooid: downloads, builds, runs, tells what it sees
+
+cargo xtask bench-compare
+    Zooid and Apache ZooKeeper in turn under the same loads; writes bench/RESULTS.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -52,6 +56,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["test", rest @ ..] => test::test(rest),
         ["tidy"] => tidy::print(),
         ["demo", "kafka"] => demo::kafka(),
+        ["bench-compare"] => bench::compare(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(true)
