@@ -4,7 +4,7 @@
 //! - [`core`]: writes become transactions, transactions become the tree, watches fire
 //! - `prep`: the checks that a write must pass; `multi`: its parts; `view`: the tree with all that is under way
 //! - `read`: what is answered from the tree; `reply`: frames for clients
-//! - [`recover`]: the tree from a data directory
+//! - [`recover`]: the tree from a data directory; [`log`], [`snapshot`]: the way to the disk
 //! - [`sessions`], [`auth`], [`acl`]: who asks, and what they may
 //! - [`link`], [`shared`]: what connections and the core share
 //! - [`throttle`]: how many may connect; [`stats`], [`settings`], [`time`]
@@ -19,6 +19,7 @@ pub mod auth;
 pub mod conn;
 pub mod core;
 pub mod link;
+pub mod log;
 mod multi;
 mod prep;
 mod read;
@@ -27,6 +28,7 @@ mod reply;
 pub mod sessions;
 pub mod settings;
 pub mod shared;
+pub mod snapshot;
 pub mod stats;
 pub mod throttle;
 pub mod time;

@@ -1,7 +1,7 @@
 //! The log thread: takes all that waits, writes it with one write, syncs it once, says so. While
 //! it syncs, the next batch gathers: that is the whole of group commit.
 
-use crate::snapshots::{SnapshotRule, Snapshots};
+use crate::snapshots::Snapshots;
 use crate::state::CoreInput;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use zooid_node::Append;
+use zooid_node::log::Log;
 use zooid_node::stats::Summary;
 use zooid_store::StoreError;
-use zooid_store::log::{LogBatch, LogWriter};
 
 /// The way to the log thread.
 pub struct Disk {
@@ -64,19 +64,11 @@ impl DiskStats {
     }
 }
 
-/// What the log thread is told once.
-pub struct DiskOptions {
-    /// A sync that takes longer is warned of.
-    pub slow_sync: Duration,
-    /// When to take snapshots.
-    pub rule: SnapshotRule,
-}
-
 impl Disk {
-    /// Starts the thread.
+    /// Starts the thread. A sync that takes longer than `slow_sync` is warned of.
     pub fn start(
-        writer: LogWriter,
-        options: DiskOptions,
+        log: Log,
+        slow_sync: Duration,
         snapshots: Arc<Snapshots>,
         stats: Arc<DiskStats>,
         core: UnboundedSender<CoreInput>,
@@ -87,8 +79,8 @@ impl Disk {
             .name("log".into())
             .spawn(move || {
                 let mut log = LogThread {
-                    writer,
-                    options,
+                    log,
+                    slow_sync,
                     snapshots,
                     stats: thread_stats,
                     taken: 0,
@@ -128,8 +120,8 @@ impl Disk {
 }
 
 struct LogThread {
-    writer: LogWriter,
-    options: DiskOptions,
+    log: Log,
+    slow_sync: Duration,
     snapshots: Arc<Snapshots>,
     stats: Arc<DiskStats>,
     /// Transactions taken out of the queue since the start.
@@ -142,37 +134,34 @@ impl LogThread {
         inbox: &Receiver<Job>,
         core: &UnboundedSender<CoreInput>,
     ) -> Result<(), StoreError> {
-        let mut batch = LogBatch::new(i32::MAX as usize);
         let mut jobs = Vec::new();
         while let Ok(first) = inbox.recv() {
-            batch.clear();
             jobs.clear();
             let waiting = self.stats.queued.load(Ordering::Relaxed) - self.taken;
             self.stats.queue_size.add(waiting as i64);
-            let mut last_zxid = 0;
             let mut job = Some(first);
             while let Some(Job { appends, queued }) = job {
                 jobs.push((queued, appends.len() as u64));
                 self.stats
                     .queue_ms
                     .add_many(ms(queued.elapsed()), appends.len() as u64);
-                for append in appends {
-                    batch.push(&append.payload)?;
-                    last_zxid = append.zxid;
-                }
-                job = if batch.is_full() {
+                self.log.push(&appends)?;
+                job = if self.log.is_full() {
                     None
                 } else {
                     inbox.try_recv().ok()
                 };
             }
-            self.taken += batch.entries() as u64;
-            self.stats.batch_size.add(batch.entries() as i64);
+            let entries = self.log.entries();
+            self.taken += entries as u64;
+            self.stats.batch_size.add(entries as i64);
             let start = Instant::now();
-            self.writer.write(&batch)?;
-            self.sync()?;
+            self.log.write()?;
+            let durable = self.sync()?;
             let end = Instant::now();
-            if core.send(CoreInput::Durable(last_zxid)).is_err() {
+            if let Some(zxid) = durable
+                && core.send(CoreInput::Durable(zxid)).is_err()
+            {
                 return Ok(());
             }
             self.stats.flush_ms.add(ms(end - start));
@@ -181,28 +170,26 @@ impl LogThread {
                     .queue_and_flush_ms
                     .add_many(ms(end - queued), count);
             }
-            let padded = self.writer.padded_len();
-            if self.options.rule.is_due(batch.entries() as u64, padded) {
-                self.writer.roll()?;
+            if self.log.roll_if_due()? {
                 self.snapshots.start_in_background();
             }
         }
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), StoreError> {
+    fn sync(&mut self) -> Result<Option<i64>, StoreError> {
         let start = Instant::now();
-        self.writer.sync()?;
+        let durable = self.log.sync()?;
         let took = start.elapsed();
         self.stats.sync_ms.add(ms(took));
-        if took > self.options.slow_sync {
+        if took > self.slow_sync {
             tracing::warn!(
                 ms = took.as_millis() as u64,
-                file = ?self.writer.current_file(),
+                file = ?self.log.writer().current_file(),
                 "syncing the transaction log took long: writes wait for it"
             );
         }
-        Ok(())
+        Ok(durable)
     }
 }
 

@@ -1,19 +1,21 @@
 //! A standalone server from its configuration to its end.
 
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskOptions, DiskStats};
+use crate::disk::{Disk, DiskStats};
 use crate::net::clients;
 use crate::purge;
 use crate::settings;
-use crate::snapshots::{SnapshotRule, Snapshots};
+use crate::snapshots::Snapshots;
 use crate::state::{CoreInput, Server};
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use zooid_config::{Compression, Config};
+use zooid_node::log::{Log, SnapshotRule};
 use zooid_node::recover::{RecoveredTree, Recovery, RecoveryError};
 use zooid_node::{Core, Settings, Shared};
 use zooid_store::layout::DirLocks;
@@ -142,13 +144,11 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     let rule = SnapshotRule::new(
         u64::from(config.snapshot.snap_count),
         config.snapshot.size_limit_bytes,
+        RandomState::new().hash_one(0),
     );
     let disk = Disk::start(
-        writer,
-        DiskOptions {
-            slow_sync: Duration::from_millis(slow_sync_ms),
-            rule,
-        },
+        Log::new(writer, rule),
+        Duration::from_millis(slow_sync_ms),
         snapshots.clone(),
         disk_stats.clone(),
         core_inbox.clone(),
