@@ -26,6 +26,9 @@ pub(crate) struct World {
     core: Core,
     pub now: Now,
     peers: Vec<Peer>,
+    /// Whether what connections submit stays on its way to the core.
+    pub held: bool,
+    submitted: VecDeque<Submit>,
     /// Transactions that the log thread would be writing.
     writing: VecDeque<Append>,
     /// What is on disk.
@@ -84,6 +87,8 @@ impl World {
             shared,
             now,
             peers: Vec::new(),
+            held: false,
+            submitted: VecDeque::new(),
             writing: VecDeque::new(),
             log: Vec::new(),
         }
@@ -212,6 +217,8 @@ impl World {
 
     /// All that is under way is on disk, and what follows from it too.
     pub(crate) fn sync(&mut self) {
+        self.held = false;
+        self.settle();
         while !self.writing.is_empty() {
             self.sync_some(self.writing.len());
         }
@@ -242,6 +249,11 @@ impl World {
 
     fn settle(&mut self) {
         loop {
+            while !self.held
+                && let Some(submit) = self.submitted.pop_front()
+            {
+                self.core.submit(submit, self.now);
+            }
             self.core.advance();
             self.writing.extend(self.core.take_appends());
             let woken = self
@@ -263,9 +275,7 @@ impl World {
                 .conn
                 .receive(&peer.input, self.now, &mut peer.output, &mut submit);
             peer.input.drain(..progress.consumed);
-            for submit in submit {
-                self.core.submit(submit, self.now);
-            }
+            self.submitted.extend(submit);
             match progress.next {
                 Next::Again => {}
                 Next::More | Next::Wait => break,

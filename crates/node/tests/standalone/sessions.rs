@@ -1,6 +1,7 @@
 //! What time does: sessions expire, containers and old nodes are swept, servers start again.
 
 use crate::driver::{Frame, World, create, exists, get, set};
+use std::sync::atomic::Ordering;
 use zooid_node::{Closing, Settings};
 use zooid_proto::ErrorCode;
 use zooid_proto::client::{CreateRequest, CreateTtlRequest, Empty, create_mode, event};
@@ -81,6 +82,24 @@ fn an_expired_session_writes_nothing_more() {
     assert_eq!(world.frames(client), []);
     assert_eq!(world.ended(client), Some(&Closing::Now));
     assert_eq!(world.shared.tree.read().sessions().len(), 0);
+}
+
+#[test]
+fn a_session_that_is_closed_while_it_expires_ends_once() {
+    let mut world = World::new(settings());
+    let (client, _) = world.connect(4000);
+    world.send(client, &create("/e", b"", create_mode::EPHEMERAL));
+    world.sync();
+    world.frames(client);
+    world.held = true;
+    world.send(client, &Request::CloseSession(Empty {}));
+    world.pass(5200);
+    assert_eq!(world.writing().len(), 1);
+    world.sync();
+    assert_eq!(world.log.len(), 3);
+    assert_eq!(world.ended(client), Some(&Closing::Now));
+    assert!(world.shared.tree.read().get("/e").is_none());
+    assert_eq!(world.shared.outstanding.load(Ordering::Relaxed), 0);
 }
 
 #[test]

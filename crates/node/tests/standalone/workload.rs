@@ -57,6 +57,7 @@ impl Run {
     }
 
     fn step(&mut self) {
+        self.world.held = self.random.percent(30);
         match self.random.below(100) {
             0..70 => {
                 let client = self.random.below(CLIENTS);
@@ -131,6 +132,8 @@ impl Run {
         for (client, waiting) in self.waiting.iter().enumerate() {
             assert!(waiting.is_empty(), "client {client} waits for {waiting:?}");
         }
+        let outstanding = self.world.shared.outstanding.load(Ordering::Relaxed);
+        assert_eq!(outstanding, 0, "requests that nobody waits for");
         let mut zxid = 0;
         let mut digests = 0;
         let mut replayed = Tree::new(crate::driver::OPTIONS);
