@@ -49,6 +49,7 @@ const COLD_BUILD_S: u64 = 25 * MINUTE_S;
 const SUITE_S: u64 = 10 * MINUTE_S;
 
 const JAVA: &[&str] = &["java", "mvn"];
+const PYTHON_AND_JAVA: &[&str] = &["python3", "java", "mvn"];
 
 const fn cargo(
     name: &'static str,
@@ -144,13 +145,8 @@ pub(crate) const PARTS: &[Part] = &[
         limit_s: SUITE_S,
         tools: JAVA,
     },
-    suite(
-        "words",
-        "four-letter words",
-        true,
-        &["java", "mvn", "python3"],
-    ),
-    suite("shell", "zooid cli", true, &["java", "mvn", "python3"]),
+    suite("words", "four-letter words", true, PYTHON_AND_JAVA),
+    suite("shell", "zooid cli", true, PYTHON_AND_JAVA),
     suite(
         "client",
         "the client library of this repository",
@@ -159,7 +155,7 @@ pub(crate) const PARTS: &[Part] = &[
     ),
     suite("java", "the official Java client", true, JAVA),
     suite("curator", "Curator and its recipes", true, JAVA),
-    suite("python", "kazoo and its recipes", true, &["python3"]),
+    suite("python", "kazoo and its recipes", true, &["python3-venv"]),
     suite("c", "the C client and its shell", true, &["gcc", "apt-get"]),
     suite("go", "go-zookeeper/zk", true, &["go"]),
     suite("rust", "the crate zookeeper-client", false, &[]),

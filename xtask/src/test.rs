@@ -53,6 +53,9 @@ pub(crate) fn test(arguments: &[&str]) -> Result<bool> {
             && let Some(downloads) = downloads.take()
         {
             // Two installs of one suite would be in each other's way.
+            if !downloads.is_finished() {
+                println!("       waiting for downloads");
+            }
             downloads
                 .join()
                 .expect("the thread of the downloads does not panic");

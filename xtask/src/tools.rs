@@ -56,9 +56,14 @@ const TOOLS: &[Tool] = &[
         check: &["mvn", "-version"],
         source: Source::Debian("maven"),
     },
-    // Debian's python3 has no virtual environments without this package.
     Tool {
         name: "python3",
+        check: &["python3", "--version"],
+        source: Source::Debian("python3"),
+    },
+    // Debian's python3 has no virtual environments without this package.
+    Tool {
+        name: "python3-venv",
         check: &["python3", "-c", "import venv, ensurepip"],
         source: Source::Debian("python3-venv"),
     },
