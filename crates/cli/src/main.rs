@@ -3,6 +3,7 @@
 mod bench;
 mod serve;
 mod shell;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -35,6 +36,11 @@ enum Command {
         #[command(flatten)]
         properties: Properties,
     },
+    /// Read a data directory whole, change nothing, say whether a server would start on it.
+    ///
+    /// Ends with 0 where it would, with 1 where it would not, or would hold something else than
+    /// what was logged. Damage in files that are not needed is told and does not count.
+    Verify(VerifyArgs),
     /// Talk to a server: list, read, write and watch nodes.
     Cli(shell::ShellArgs),
     /// Put load on any ZooKeeper server and measure what it does.
@@ -54,6 +60,21 @@ struct ServeArgs {
     /// TCP port for clients.
     #[arg(long, value_name = "PORT")]
     client_port: Option<u16>,
+    #[command(flatten)]
+    properties: Properties,
+}
+
+#[derive(Args)]
+struct VerifyArgs {
+    /// Data directory (dataDir); without it, that of the configuration file.
+    #[arg(required_unless_present = "config")]
+    dir: Option<PathBuf>,
+    /// Directory of the transaction log (dataLogDir), if it is another one.
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    /// Configuration file of the server, for its directories and for extendedTypesEnabled.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     properties: Properties,
 }
@@ -104,6 +125,16 @@ fn main() -> ExitCode {
             });
             print!("{}", report.text);
             ExitCode::from(report.exit_code)
+        }
+        Some(Command::Verify(args)) => {
+            let sources = Sources {
+                file: args.config,
+                data_dir: args.dir,
+                system_properties: args.properties.parse(),
+                env: zooid_config::environment(),
+                ..Sources::default()
+            };
+            verify::run(sources, args.log_dir)
         }
         Some(Command::Cli(args)) => exit_code(shell::run(args)),
         Some(Command::Bench(args)) => exit_code(bench::run(args)),

@@ -4,6 +4,7 @@
 //! - [`state`]: what all parts of a running server share
 //! - [`net::clients`]: listens, and drives one task for each client
 //! - [`disk`]: the log thread; [`snapshots`]: the snapshot thread; [`purge`]: old files
+//! - [`space`]: room on the disks
 //! - [`admin`]: four-letter words
 //! - [`settings`]: from the configuration to the settings of the node
 //! - [`strangers`]: names what speaks to the port and is no ZooKeeper client
@@ -17,6 +18,7 @@ pub mod purge;
 pub mod run;
 pub mod settings;
 pub mod snapshots;
+pub mod space;
 pub mod state;
 pub mod strangers;
 

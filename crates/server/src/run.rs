@@ -6,6 +6,7 @@ use crate::net::clients;
 use crate::purge;
 use crate::settings;
 use crate::snapshots::Snapshots;
+use crate::space;
 use crate::state::{CoreInput, Server};
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -31,6 +32,9 @@ const INPUTS_PER_TURN: usize = 1024;
 /// Recovery speaks up when it takes longer than this, and again each time.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
+/// Hours between two purges when the configuration does not say.
+const DEFAULT_PURGE_HOURS: u32 = 1;
+
 /// How long a stop waits for what is under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -43,6 +47,22 @@ pub enum StartError {
     /// The data cannot be trusted or read.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// What was recovered cannot be trusted.
+    #[error("{source}; `zooid verify {dir}` reads all of the directory and says what is whole", dir = .dir.display())]
+    Data {
+        /// The data directory.
+        dir: PathBuf,
+        /// Why not.
+        source: StoreError,
+    },
+    /// A disk is full.
+    #[error("{source}: {why}")]
+    DiskFull {
+        /// Which, and what helps.
+        why: String,
+        /// What failed.
+        source: Box<StartError>,
+    },
     /// The data are whole, but not to be served like this.
     #[error("{dir}: {source}", dir = .dir.display())]
     Recovery {
@@ -75,7 +95,25 @@ impl StartError {
         match self {
             StartError::NotBuilt(_) => 2,
             StartError::Directories(_) => 3,
+            StartError::DiskFull { source, .. } => source.exit_code(),
             _ => 1,
+        }
+    }
+
+    /// Says more of what failed because a disk is full.
+    fn explained(self, dirs: &DataDirs) -> StartError {
+        if !matches!(
+            self,
+            StartError::Directories(_) | StartError::Store(_) | StartError::Io(_)
+        ) {
+            return self;
+        }
+        match space::explain_full(dirs) {
+            Some(why) => StartError::DiskFull {
+                why,
+                source: Box::new(self),
+            },
+            None => self,
         }
     }
 }
@@ -89,7 +127,6 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         ));
     };
     let clock = Clock::start();
-    let node_settings = settings::of(&config);
     let files: Arc<dyn Files> = Arc::new(OsFiles);
     let log_dir = (config.data_log_dir != config.data_dir).then(|| config.data_log_dir.clone());
     let dirs = DataDirs::new(config.data_dir.clone(), log_dir);
@@ -100,10 +137,24 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         data_log_dir = %dirs.data_log_dir().display(),
         "Zooid, a standalone server"
     );
-    let locks = dirs
-        .open(&*files, config.datadir_autocreate)
-        .map_err(StartError::Directories)?;
-    let opened = open_data(files.clone(), &dirs, &config, &node_settings).await?;
+    let ended = serve_in(&dirs, config, port, clock, files, stop).await;
+    ended.map_err(|error| error.explained(&dirs))
+}
+
+async fn serve_in(
+    dirs: &DataDirs,
+    config: Config,
+    port: u16,
+    clock: Clock,
+    files: Arc<dyn Files>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let node_settings = settings::of(&config);
+    let locks = lock(dirs, &*files, config.datadir_autocreate)?;
+    for left in dirs.remove_unfinished(&*files)? {
+        tracing::info!(file = %left.display(), "removed what a crash left unfinished");
+    }
+    let opened = open_data(files.clone(), dirs, &config, &node_settings).await?;
     let Opened { recovered, tree } = opened;
     let is_new = matches!(recovered.base, Base::New);
     let last_zxid = recovered.last_zxid;
@@ -122,7 +173,7 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     if is_new {
         // A log without a snapshot before it would not be trusted.
         snapshots.take()?;
-        remove_initialize_marker(&*files, &dirs)?;
+        remove_initialize_marker(&*files, dirs)?;
     } else if recovered.log.entries > 0 {
         snapshots.start_in_background();
     }
@@ -153,7 +204,11 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         disk_stats.clone(),
         core_inbox.clone(),
     )?;
-    if let Some(hours) = config.purge.interval_hours {
+    space::hold_reserve(dirs);
+    tokio::spawn(space::watch(dirs.clone(), files.clone()));
+    // Java purges when it is told to; a disk that fills up stops the server.
+    let default_hours = (!config.purge.interval_is_set).then_some(DEFAULT_PURGE_HOURS);
+    if let Some(hours) = config.purge.interval_hours.or(default_hours) {
         let interval = Duration::from_secs(u64::from(hours) * 3600);
         let retain = config.purge.retain as usize;
         let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
@@ -166,7 +221,7 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         config,
         shared,
         clock,
-        dirs,
+        dirs: dirs.clone(),
         core: core_inbox.clone(),
         disk: disk_stats,
         snapshots,
@@ -187,11 +242,33 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         ended = &mut running => ended,
     };
     accepting.abort();
+    let ended = ended.map(|ended| ended.map_err(|error| error.explained(dirs)));
+    if let Ok(Err(StartError::DiskFull { .. })) = &ended {
+        space::give_up_reserve(dirs);
+    }
     release(locks);
     match ended {
         Ok(ended) => ended,
         Err(error) => Err(StartError::Io(std::io::Error::other(error))),
     }
+}
+
+/// Takes the directories. On a full disk this start may use the reserve.
+fn lock(dirs: &DataDirs, files: &dyn Files, autocreate: bool) -> Result<DirLocks, StartError> {
+    let opened = match dirs.open(files, autocreate) {
+        // Only who has the lock gets as far as to find no room: the reserve is ours.
+        Err(StoreError::Directory { .. }) if space::explain_full(dirs).is_some() => {
+            space::give_up_reserve(dirs);
+            dirs.open(files, autocreate)
+        }
+        opened => opened,
+    };
+    let locks = opened.map_err(|error| StartError::Directories(error).explained(dirs))?;
+    if let Some(why) = space::explain_full(dirs) {
+        tracing::warn!("{why}");
+        space::give_up_reserve(dirs);
+    }
+    Ok(locks)
 }
 
 fn release(locks: DirLocks) {
@@ -260,8 +337,12 @@ async fn open_data(
                 ),
             }
         });
-        let recovered = recover(&*files, &dirs, &options, &mut recovery)?;
         let dir = dirs.data_dir().to_path_buf();
+        let recovered = match recover(&*files, &dirs, &options, &mut recovery) {
+            Ok(recovered) => recovered,
+            Err(source @ StoreError::Io { .. }) => return Err(source.into()),
+            Err(source) => return Err(StartError::Data { dir, source }),
+        };
         let tree = recovery
             .finish()
             .map_err(|source| StartError::Recovery { dir, source })?;
@@ -327,6 +408,8 @@ async fn run_core(
         let now = clock.now();
         for input in batch.drain(..) {
             match input {
+                // Not executed and not answered: the client finds out by the end of its connection.
+                CoreInput::Submit(_) if stopping.is_some() => {}
                 CoreInput::Submit(submits) => {
                     for submit in submits {
                         core.submit(submit, now);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use zooid_node::link::MAX_WAITING_BYTES;
 use zooid_node::{Closing, Conn, Link, Next, Wake};
 
 /// Bytes read at least with one call.
@@ -25,6 +26,9 @@ const KEEP_BUFFER: usize = 64 * 1024;
 
 /// Connections waiting to be accepted, when the configuration does not say.
 const DEFAULT_BACKLOG: i32 = 1024;
+
+/// How long a connection that ends waits for its client to take anything of what is left.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Opens the client port. Without an address it is open on all, of both families where the
 /// machine has both.
@@ -208,8 +212,9 @@ async fn drive(
             _ => Vec::new(),
         };
         input.advance(progress.consumed);
-        if !output.is_empty() && progress.next != Next::Close(Closing::Now) {
-            stream.write_all(&output).await?;
+        if !output.is_empty() && !ends_now(&progress.next) {
+            let closing = matches!(&progress.next, Next::Close(_));
+            send(stream, &output, conn.link(), notify, closing).await?;
             output.clear();
             if output.capacity() > KEEP_BUFFER {
                 output = Vec::new();
@@ -220,7 +225,7 @@ async fn drive(
             Next::Wait => notify.notified().await,
             Next::Word(word) => {
                 let answer = admin::fourletter::answer(server, conn.link(), word, &input[4..]);
-                stream.write_all(&answer).await?;
+                send(stream, &answer, conn.link(), notify, true).await?;
                 return Ok(End::Gone);
             }
             Next::More => {
@@ -249,6 +254,49 @@ async fn drive(
             Next::Close(closing) => return Ok(End::Closing(closing, first)),
         }
     }
+}
+
+fn ends_now(next: &Next) -> bool {
+    matches!(next, Next::Close(Closing::Now | Closing::Overflow))
+}
+
+/// Sends all of `output`. A client that takes nothing cannot hold a connection beyond its end: what
+/// the core leaves meanwhile is looked at, and the last words of a connection have a deadline.
+async fn send(
+    stream: &mut TcpStream,
+    mut output: &[u8],
+    link: &Link,
+    notify: &Notify,
+    closing: bool,
+) -> io::Result<()> {
+    let mut deadline = tokio::time::Instant::now() + LAST_WORDS;
+    let mut woken = false;
+    while !output.is_empty() {
+        tokio::select! {
+            biased;
+            written = stream.write(output) => match written? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => {
+                    output = &output[count..];
+                    deadline = tokio::time::Instant::now() + LAST_WORDS;
+                }
+            },
+            () = notify.notified() => {
+                woken = true;
+                if link.ends_now() {
+                    break;
+                }
+            }
+            () = tokio::time::sleep_until(deadline), if closing => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+    // Whoever waits for the wake-up next must not miss it.
+    if woken {
+        notify.notify_one();
+    }
+    Ok(())
 }
 
 fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
@@ -281,6 +329,11 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
             seen = format_args!("0x{seen:x}"),
             have = format_args!("0x{have:x}"),
             "connection closed: the client has seen a newer state than this server has; was the data directory replaced?"
+        ),
+        Closing::Overflow => tracing::warn!(
+            %peer,
+            limit_bytes = MAX_WAITING_BYTES,
+            "connection closed: more than the limit waits for a client that does not read"
         ),
         Closing::Throttled => {
             tracing::debug!(%peer, "connection refused: too many connect (connection_throttle_tokens)");
