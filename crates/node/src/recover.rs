@@ -15,8 +15,21 @@ pub struct Recovery<'p> {
     /// Digests are not compared up to here: the snapshot may hold parts of these transactions.
     window_zxid: i64,
     mismatches: Mismatches,
-    progress: Box<dyn FnMut(&Progress<'_>) + 'p>,
+    nodes: u64,
+    progress: Box<dyn FnMut(Stage<'_>) + 'p>,
 }
+
+/// How far a recovery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage<'a> {
+    /// What the store says.
+    Store(Progress<'a>),
+    /// So many nodes of the snapshot were read.
+    Nodes(u64),
+}
+
+/// Nodes between two reports.
+const NODES_PER_REPORT: u64 = 1 << 16;
 
 enum State {
     Loading(Box<TreeLoader>),
@@ -71,7 +84,7 @@ pub enum RecoveryError {
 
 impl<'p> Recovery<'p> {
     /// A recovery that tells `progress` how far it is.
-    pub fn new(settings: &Settings, progress: impl FnMut(&Progress<'_>) + 'p) -> Recovery<'p> {
+    pub fn new(settings: &Settings, progress: impl FnMut(Stage<'_>) + 'p) -> Recovery<'p> {
         let options = TreeOptions {
             digest_enabled: settings.digest,
             extended_types: settings.extended_types,
@@ -82,6 +95,7 @@ impl<'p> Recovery<'p> {
             state: State::Replaying(Box::new(Tree::new(options))),
             window_zxid: 0,
             mismatches: Mismatches::default(),
+            nodes: 0,
             progress: Box::new(progress),
         }
     }
@@ -137,6 +151,10 @@ impl SnapshotSink for Recovery<'_> {
     }
 
     fn node(&mut self, node: &SnapshotNode<'_>) -> Result<(), String> {
+        self.nodes += 1;
+        if self.nodes.is_multiple_of(NODES_PER_REPORT) {
+            (self.progress)(Stage::Nodes(self.nodes));
+        }
         self.loader()
             .add_node(&node.path, node.data, node.acl_id, &node.stat)
             .map_err(|error: LoadError| error.to_string())
@@ -147,6 +165,7 @@ impl Restore for Recovery<'_> {
     fn begin(&mut self) {
         self.state = State::Loading(Box::new(TreeLoader::new(self.options)));
         self.window_zxid = 0;
+        self.nodes = 0;
         self.mismatches = Mismatches::default();
     }
 
@@ -190,6 +209,6 @@ impl Restore for Recovery<'_> {
     }
 
     fn progress(&mut self, progress: &Progress<'_>) {
-        (self.progress)(progress);
+        (self.progress)(Stage::Store(*progress));
     }
 }

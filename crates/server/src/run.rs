@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use zooid_config::{Compression, Config};
 use zooid_node::log::{Log, SnapshotRule};
-use zooid_node::recover::{RecoveredTree, Recovery, RecoveryError};
+use zooid_node::recover::{RecoveredTree, Recovery, RecoveryError, Stage};
 use zooid_node::{Core, Settings, Shared};
 use zooid_store::layout::DirLocks;
 use zooid_store::log::{LogOptions, LogWriter};
@@ -316,20 +316,26 @@ async fn open_data(
         let dirs = thread_dirs;
         let start = Instant::now();
         let mut said = start;
-        let mut recovery = Recovery::new(&settings, |progress| {
+        let mut reading = String::new();
+        let mut recovery = Recovery::new(&settings, |stage| {
+            // What is begun is worth a line only if it takes long; it is told with the next one.
+            if let Stage::Store(Progress::Snapshot { file, len }) = stage {
+                reading = format!("{} ({len} bytes)", file.display());
+            }
             if said.elapsed() < PROGRESS_EVERY {
                 return;
             }
             said = Instant::now();
-            match progress {
-                Progress::Snapshot { file, len } => {
-                    tracing::info!(file = %file.display(), bytes = len, "reading a snapshot");
+            match stage {
+                Stage::Store(Progress::Snapshot { .. }) => {
+                    tracing::info!(file = reading, "reading a snapshot");
                 }
-                Progress::Log {
+                Stage::Nodes(nodes) => tracing::info!(file = reading, nodes, "reading a snapshot"),
+                Stage::Store(Progress::Log {
                     file,
                     zxid,
                     entries,
-                } => tracing::info!(
+                }) => tracing::info!(
                     file = %file.display(),
                     zxid = format_args!("0x{zxid:x}"),
                     entries,
