@@ -4,6 +4,7 @@
 mod driver;
 mod malformed;
 mod order;
+mod oversized;
 mod random;
 mod sessions;
 mod workload;
