@@ -24,6 +24,8 @@
 //!   pending (`Variant::lockstep`)
 //! - requests pipelined behind a setACL or a container with an ephemeral flag, see
 //!   `Req::is_awaited`; such a container in a multi, whose later parts would see it as ephemeral
+//! - ephemeral nodes below `/zookeeper/quota`: whether a limits node or the nodes that it limits
+//!   go first at the end of a session decides what the statistics say
 //! - order of children, ephemerals, identities, and of the events of a session's end: hash order
 
 use zooid_proto::client::{MultiOp, create_mode};
@@ -53,19 +55,21 @@ fn is_safe(request: &Request<'_>, enforced: bool) -> bool {
     let text = |path: &Option<std::borrow::Cow<'_, str>>| path.as_deref().unwrap_or("").to_string();
     match request {
         Request::Create(r) | Request::Create2(r) | Request::CreateContainer(r) => {
-            safe_create(&text(&r.path), r.data.as_deref(), enforced)
+            safe_create(&text(&r.path), r.data.as_deref(), r.flags, enforced)
         }
         Request::CreateTtl(r) => {
-            safe_create(&text(&r.path), r.data.as_deref(), enforced)
+            safe_create(&text(&r.path), r.data.as_deref(), r.flags, enforced)
                 && (create_mode::is_ttl(r.flags) || !(0..=4).contains(&r.flags) || r.ttl_ms >= 0)
         }
         Request::SetData(r) => safe_data(&text(&r.path), r.data.as_deref(), enforced),
         Request::Multi(multi) | Request::MultiRead(multi) => multi.ops.iter().all(|op| match op {
             MultiOp::CreateContainer(r) if create_mode::is_ephemeral(r.flags) => false,
             MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => {
-                safe_create(&text(&r.path), r.data.as_deref(), enforced)
+                safe_create(&text(&r.path), r.data.as_deref(), r.flags, enforced)
             }
-            MultiOp::CreateTtl(r) => safe_create(&text(&r.path), r.data.as_deref(), enforced),
+            MultiOp::CreateTtl(r) => {
+                safe_create(&text(&r.path), r.data.as_deref(), r.flags, enforced)
+            }
             MultiOp::SetData(r) => safe_data(&text(&r.path), r.data.as_deref(), enforced),
             _ => true,
         }),
@@ -73,14 +77,15 @@ fn is_safe(request: &Request<'_>, enforced: bool) -> bool {
     }
 }
 
-fn safe_create(path: &str, data: Option<&[u8]>, enforced: bool) -> bool {
+fn safe_create(path: &str, data: Option<&[u8]>, flags: i32, enforced: bool) -> bool {
     let beside = path.strip_prefix("/zookeeper/quota");
     let strange = match beside {
         None => false,
         Some(rest) if rest.starts_with('/') => rest.starts_with("/zookeeper_"),
         Some(rest) => !rest.is_empty(),
     };
-    !strange && safe_data(path, data, enforced)
+    let unstable = beside.is_some() && create_mode::is_ephemeral(flags);
+    !strange && !unstable && safe_data(path, data, enforced)
 }
 
 fn safe_data(path: &str, data: Option<&[u8]>, enforced: bool) -> bool {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use zooid_proto::client::MultiRequest;
-use zooid_proto::{Writer, ops::Request};
+use zooid_proto::ops::Request;
 
 use crate::item::{Item, Req};
 use crate::pair::Difference;
@@ -74,17 +74,16 @@ fn simpler(req: &Req) -> Vec<Req> {
     let Some(request) = req.decode() else {
         return Vec::new();
     };
-    let mut again = Vec::new();
-    request.write(&mut Writer::wire(&mut again));
-    if again != req.body {
-        return Vec::new();
-    }
+    let made = [Req::new, Req::new_utf8]
+        .into_iter()
+        .find(|make| make(req.xid, &request).body == req.body);
+    let Some(make) = made else { return Vec::new() };
     let mut out = Vec::new();
     let mut push = |request: Request<'_>| {
         out.push(Req {
             shape: req.shape,
-            ..Req::new(req.xid, &request)
-        })
+            ..make(req.xid, &request)
+        });
     };
     match &request {
         Request::Multi(MultiRequest { ops }) | Request::MultiRead(MultiRequest { ops }) => {

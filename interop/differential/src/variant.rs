@@ -50,6 +50,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
             "skipACL=yes",
             "reconfigEnabled=true",
             "minSessionTimeout=600000",
+            // Restarts read snapshots made while the requests came.
+            "snapCount=300",
         ],
         share: 25,
         expiry: false,
