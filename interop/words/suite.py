@@ -321,7 +321,7 @@ NOT_MEASURED = """
 """Metrics of Apache ZooKeeper that Zooid does not have. Sets by namespace are left out by their ending."""
 
 MEASURED_OTHERWISE = """
-    version avg_latency min_latency max_latency uptime open_file_descriptor_count
+    version avg_latency min_latency max_latency packets_sent uptime open_file_descriptor_count
     response_packet_cache_misses response_packet_get_children_cache_misses request_throttle_queue_time_ms
     fsynctime snapshottime dbinittime sync_processor_request_queued sync_processor_queue_size
     sync_processor_batch_size sync_processor_queue_time_ms sync_processor_queue_flush_time_ms
