@@ -619,6 +619,10 @@ impl<'w> Work<'w> {
                 OpCode::CreateContainer,
                 Create::new(r.path, r.data, r.acl, r.flags),
             ),
+            MultiOp::CreateTtl(r) if r.flags == create_mode::CONTAINER => self.create(
+                OpCode::CreateContainer,
+                Create::new(r.path, r.data, r.acl, r.flags),
+            ),
             MultiOp::CreateTtl(r) if !create_mode::is_ttl(r.flags) => {
                 self.create(OpCode::Create, Create::new(r.path, r.data, r.acl, r.flags))
             }
