@@ -81,9 +81,26 @@ def both_open(folder, lines, load):
     same(java_alive, alive, "sessions")
     same(sorted(alive), sorted(load.sessions), "sessions that were not closed")
     require(zxid >= load.acknowledged_zxid, "zxid 0x%x, but 0x%x was acknowledged" % (zxid, load.acknowledged_zxid))
+    all_kinds_are_there(nodes)
+
+
+def all_kinds_are_there(nodes):
+    """The comparison says little unless the load left some of everything."""
     require(len(nodes) > 200, "only %d nodes" % len(nodes))
-    owners = {stat[wire.STAT_FIELDS.index("ephemeralOwner")] for _, stat, _ in nodes.values()}
-    require(len(owners) > 2, "hardly any ephemeral nodes")
+    owner = wire.STAT_FIELDS.index("ephemeralOwner")
+    kinds = {
+        "nodes without data": [path for path, (data, _, _) in nodes.items() if data is None],
+        "nodes with empty data": [path for path, (data, _, _) in nodes.items() if data == b""],
+        "nodes with much data": [path for path, (data, _, _) in nodes.items() if len(data or b"") > 1000],
+        "nodes with an ACL": [path for path, (_, _, acl) in nodes.items() if acl != wire.OPEN],
+        "containers": [path for path in nodes if path.startswith("/load/containers/")],
+        "nodes with a time to live": [path for path in nodes if path.endswith("-t")],
+        "sequential nodes": [path for path in nodes if path[-10:].isdigit()],
+        "sessions with ephemeral nodes": {stat[owner] for _, stat, _ in nodes.values() if stat[owner]},
+        "counts of quotas": [path for path in nodes if is_count_of_quota(path)],
+    }
+    for kind, found in kinds.items():
+        require(len(found) >= 2, "the load left %d %s" % (len(found), kind))
 
 
 def handed_over(folder, method):
