@@ -105,6 +105,7 @@ pub(crate) const PARTS: &[Part] = &[
             "--locked",
             "--workspace",
             "--all-targets",
+            "--keep-going",
             "--",
             "-D",
             "warnings",
@@ -165,6 +166,13 @@ pub(crate) const PARTS: &[Part] = &[
         true,
         JAVA,
     ),
+    Part {
+        name: "crash",
+        about: "killed servers, full disks, hostile bytes",
+        kind: Kind::Suite { downloads: true },
+        limit_s: 15 * MINUTE_S,
+        tools: &["python3"],
+    },
     Part {
         name: "differential",
         about: "the same random requests to Apache ZooKeeper and to Zooid",

@@ -15,6 +15,8 @@ use crate::{repo, target, tidy, tools, zooid};
 
 /// Lines of a log that are shown when its part failed.
 const TAIL: usize = 50;
+/// Characters of such a line. Frames that are printed in full fill screens.
+const WIDTH: usize = 300;
 /// Failed checks that are named above the end of the log.
 const NAMED_FAILURES: usize = 40;
 /// Marks the processes of a suite, so that those that it leaves behind can be found.
@@ -180,6 +182,6 @@ fn show(log: &str) {
     }
     let lines: Vec<&str> = log.lines().collect();
     for line in &lines[lines.len().saturating_sub(TAIL)..] {
-        println!("     | {line}");
+        println!("     | {}", line.chars().take(WIDTH).collect::<String>());
     }
 }
