@@ -3,6 +3,7 @@
 use crate::snapshots::Snapshots;
 use std::sync::Arc;
 use std::time::Duration;
+use zooid_store::layout::NamedFile;
 use zooid_store::{DataDirs, Files, purge};
 
 /// Purges now and every `interval` from then on. Ends with the runtime.
@@ -16,22 +17,34 @@ pub async fn run(
     let mut ticks = tokio::time::interval(interval);
     loop {
         ticks.tick().await;
-        let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            purge::purge(&*files, &dirs, retain, |file| {
-                snapshots.is_known_good(file) || purge::verify(&*files, file)
-            })
+        let snapshots = snapshots.clone();
+        let known = move |file: &NamedFile| snapshots.is_known_good(file);
+        once(&files, &dirs, retain, known).await;
+    }
+}
+
+/// Purges now. Snapshots that are not `known` to be good are read.
+pub async fn once(
+    files: &Arc<dyn Files>,
+    dirs: &DataDirs,
+    retain: usize,
+    known: impl Fn(&NamedFile) -> bool + Send + 'static,
+) {
+    let (files, dirs) = (files.clone(), dirs.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        purge::purge(&*files, &dirs, retain, |file| {
+            known(file) || purge::verify(&*files, file)
         })
-        .await;
-        match done {
-            Ok(Ok(purged)) if purged.removed.is_empty() => {}
-            Ok(Ok(purged)) => tracing::info!(
-                removed = purged.removed.len(),
-                retain,
-                "old snapshots and logs purged"
-            ),
-            Ok(Err(error)) => tracing::warn!(%error, "old files could not be purged"),
-            Err(error) => tracing::warn!(%error, "the purge ended early"),
-        }
+    })
+    .await;
+    match done {
+        Ok(Ok(purged)) if purged.removed.is_empty() => {}
+        Ok(Ok(purged)) => tracing::info!(
+            removed = purged.removed.len(),
+            retain,
+            "old snapshots and logs purged"
+        ),
+        Ok(Err(error)) => tracing::warn!(%error, "old files could not be purged"),
+        Err(error) => tracing::warn!(%error, "the purge ended early"),
     }
 }

@@ -170,6 +170,10 @@ async fn serve_in(
         },
         config.snapshot.serialize_last_processed_zxid,
     ));
+    // Java purges when it is told to; a disk that fills up stops the server.
+    let default_hours = (!config.purge.interval_is_set).then_some(DEFAULT_PURGE_HOURS);
+    let purge_hours = config.purge.interval_hours.or(default_hours);
+    make_room(dirs, &files, &config, purge_hours.is_some()).await?;
     if is_new {
         // A log without a snapshot before it would not be trusted.
         snapshots.take()?;
@@ -206,9 +210,7 @@ async fn serve_in(
     )?;
     space::hold_reserve(dirs);
     tokio::spawn(space::watch(dirs.clone(), files.clone()));
-    // Java purges when it is told to; a disk that fills up stops the server.
-    let default_hours = (!config.purge.interval_is_set).then_some(DEFAULT_PURGE_HOURS);
-    if let Some(hours) = config.purge.interval_hours.or(default_hours) {
+    if let Some(hours) = purge_hours {
         let interval = Duration::from_secs(u64::from(hours) * 3600);
         let retain = config.purge.retain as usize;
         let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
@@ -269,6 +271,26 @@ fn lock(dirs: &DataDirs, files: &dyn Files, autocreate: bool) -> Result<DirLocks
         space::give_up_reserve(dirs);
     }
     Ok(locks)
+}
+
+/// A server on a full disk would end with the first client, which needs a session in the log. So it
+/// does not start, unless old files can go.
+async fn make_room(
+    dirs: &DataDirs,
+    files: &Arc<dyn Files>,
+    config: &Config,
+    may_purge: bool,
+) -> Result<(), StartError> {
+    if space::explain_full(dirs).is_some() && may_purge {
+        purge::once(files, dirs, config.purge.retain as usize, |_| false).await;
+    }
+    match space::explain_full(dirs) {
+        None => Ok(()),
+        Some(_) => {
+            let full = StartError::Io(std::io::ErrorKind::StorageFull.into());
+            Err(full.explained(dirs))
+        }
+    }
 }
 
 fn release(locks: DirLocks) {

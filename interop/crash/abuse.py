@@ -1,0 +1,1 @@
+AS_TABLE = False
