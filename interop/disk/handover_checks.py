@@ -43,11 +43,18 @@ def written_until_killed(kind, folder, lines, load_seed, lists):
     settle(server)
     dying = server.client(timeout_ms=500)
     dying.create("/load/shared/of-a-dead-client", flags=wire.EPHEMERAL)
+    # The server itself deletes these: their transactions have no client.
+    for op, body in ((wire.CONTAINER, wire.create("/load/swept", flags=wire.AS_CONTAINER)),
+                     (wire.CREATE, wire.create("/load/swept/child")),
+                     (wire.DELETE, wire.versioned("/load/swept/child")),
+                     (wire.TTL, wire.create_ttl("/load/expired", b"", wire.OPEN, 1))):
+        dying.call(op, body)
     dying.drop()
     load = Load(server, load_seed, lists)
     load.start()
     load.wait_for(WRITES)
-    no_longer(server, "/load/shared/of-a-dead-client")
+    for path in ("/load/shared/of-a-dead-client", "/load/swept", "/load/expired"):
+        no_longer(server, path)
     server.kill()
     load.join()
     return load
