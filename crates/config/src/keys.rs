@@ -68,7 +68,7 @@ keys! {
         SerializeLastProcessedZxid, "serializeLastProcessedZxid.enabled", Property, Bool, "true", "", Honoured, "Whether snapshots end with the zxid that they are complete for.";
         CloseSessionTxn, "closeSessionTxn.enabled", Property, Bool, "true", "", Honoured, "Whether the transaction that closes a session lists the nodes that go with it.";
         SnapRetainCount, "autopurge.snapRetainCount", File, Int, "3", "snapshots, at least 3", Honoured, "How many snapshots a purge keeps, with the logs that they need.";
-        PurgeInterval, "autopurge.purgeInterval", File, Int, "0", "hours; 0 or less: off", Honoured, "How often old snapshots and logs are deleted.";
+        PurgeInterval, "autopurge.purgeInterval", File, Int, "0", "hours; 0 or less: off; not set at all: 1, where Apache ZooKeeper does not purge", Honoured, "How often old snapshots and logs are deleted.";
         CommitLogCount, "commitLogCount", Property, DecimalInt, "500", "proposals, at least 500", NotYet(Ensemble, Warn), "How many committed proposals stay in memory for members that catch up.";
         SnapshotSizeFactor, "snapshotSizeFactor", Property, Double, "0.33", "0 to 1; negative: off", NotYet(Ensemble, Warn), "Up to which fraction of the snapshot's size a member catches up from logs.";
         AllowDiscontinuousProposals, "test.allowDiscontinuousProposals", Property, Bool, "false", "", NoEffect("a gap in the log is never accepted"), "Switches off the check that transaction numbers follow one another, for tests.";
