@@ -45,9 +45,9 @@ def sums(folder):
     return found
 
 
-def written(folder):
-    """A data directory with several logs and snapshots."""
-    server = Server("zooid", os.path.join(folder, "writer"), "snapCount=100", "preAllocSize=64",
+def written(folder, snap_count=100):
+    """A data directory with several logs and snapshots, if they hold no more than some 100 transactions."""
+    server = Server("zooid", os.path.join(folder, "writer"), "snapCount=%d" % snap_count, "preAllocSize=64",
                     "extendedTypesEnabled=true")
     settle(server)
     load = Load(server, seed())
@@ -80,14 +80,14 @@ def damaged_directories_of_java(folder):
 
 @check
 def damage_anywhere_in_a_log(folder):
-    data = written(folder)
+    data = written(folder, snap_count=1_000_000)
     config = configure(folder, data, free_port(), "extendedTypesEnabled=true")
-    # Behind the newest snapshot, so that it is needed; not the end, which may be unfinished.
+    # All of it is behind the newest snapshot, so all of it is needed; but the end may be unfinished.
     log = newest(data, "log")[0]
     with open(log, "rb") as file:
         whole = file.read()
     end = len(whole.rstrip(b"\0"))
-    require(end > 1000, "a short log: %d bytes" % end)
+    require(end > 20_000, "a short log: %d bytes" % end)
     damages = {
         "a flipped bit": whole[:end // 2] + bytes([whole[end // 2] ^ 4]) + whole[end // 2 + 1:],
         "a sector of zeros": whole[:end // 2] + bytes(100) + whole[end // 2 + 100:],
