@@ -151,10 +151,11 @@ async fn serve_in(
 ) -> Result<(), StartError> {
     let node_settings = settings::of(&config);
     let locks = lock(dirs, &*files, config.datadir_autocreate)?;
+    let opened = open_data(files.clone(), dirs, &config, &node_settings).await?;
+    // Not before: a start that is refused leaves the directory as it is.
     for left in dirs.remove_unfinished(&*files)? {
         tracing::info!(file = %left.display(), "removed what a crash left unfinished");
     }
-    let opened = open_data(files.clone(), dirs, &config, &node_settings).await?;
     let Opened { recovered, tree } = opened;
     let is_new = matches!(recovered.base, Base::New);
     let last_zxid = recovered.last_zxid;
