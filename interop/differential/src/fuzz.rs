@@ -177,6 +177,20 @@ impl Run<'_> {
     }
 
     fn count(&mut self, at: usize, group: &[Item], answers: &[Seen]) {
+        let step = match &group[0] {
+            Item::Restart => Some("restart"),
+            Item::Expire { .. } => Some("expiry"),
+            Item::Torn { .. } => Some("torn frame"),
+            _ => None,
+        };
+        if let Some(step) = step {
+            *self
+                .coverage
+                .entry(step.into())
+                .or_default()
+                .entry(0)
+                .or_default() += 1;
+        }
         for seen in answers {
             let (name, code) = match (&seen.norm, seen.origin.map(|origin| &group[origin - at])) {
                 (Norm::Event { kind, .. }, _) => ("event".to_string(), *kind),
@@ -311,11 +325,7 @@ impl Run<'_> {
                     "(played again: {})",
                     again.map_or("no difference".into(), |d| d.signature)
                 );
-                let from = items.len().saturating_sub(40);
-                items.drain(..from);
-                difference.origin = difference
-                    .origin
-                    .and_then(|origin| origin.checked_sub(from));
+                keep_related(&mut items, &mut difference);
             }
         }
         for (i, item) in items.iter().enumerate() {
@@ -332,6 +342,31 @@ impl Run<'_> {
         println!("  {right:14} {}", difference.right);
         Ok(())
     }
+}
+
+/// Of a case that cannot be shortened by playing it, keeps what the answer may depend on: the last
+/// steps, and those that speak of the same path.
+fn keep_related(items: &mut Vec<Item>, difference: &mut Difference) {
+    let end = difference.origin.map_or(items.len(), |origin| origin + 1);
+    items.truncate(end);
+    let path = match items.last() {
+        Some(Item::Request { req, .. }) => req.path(),
+        _ => None,
+    };
+    let near = end.saturating_sub(30);
+    let mut at = 0;
+    items.retain(|item| {
+        at += 1;
+        let names = match (item, &path) {
+            (Item::Request { req, .. }, Some(path)) => {
+                req.body.windows(path.len()).any(|w| w == path)
+            }
+            (Item::Request { .. }, None) => false,
+            _ => true,
+        };
+        at > near || names
+    });
+    difference.origin = difference.origin.map(|_| items.len() - 1);
 }
 
 fn fresh_seed() -> u64 {

@@ -182,6 +182,12 @@ impl Req {
         out.extend_from_slice(&content);
     }
 
+    /// The text at the start of the body, in most requests the path.
+    pub(crate) fn path(&self) -> Option<Vec<u8>> {
+        let path = zooid_proto::Reader::new(&self.body).raw().ok()??;
+        (path.len() > 1).then(|| path.to_vec())
+    }
+
     pub(crate) fn is(&self, op: OpCode) -> bool {
         self.op == op.code()
     }
