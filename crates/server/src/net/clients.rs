@@ -169,7 +169,14 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) {
     let patience = Duration::from_millis(server.config.sessionless_timeout_ms);
     match drive(&mut conn, &mut stream, &notify, server, patience).await {
         Ok(End::Gone) | Err(_) => {}
-        Ok(End::Closing(closing, first)) => report(peer, &closing, &first),
+        Ok(End::Closing(closing, first)) => {
+            report(peer, &closing, &first);
+            if matches!(closing, Closing::Overflow) {
+                // Whoever takes nothing would keep what the system has for it, the goodbye as well.
+                let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                return;
+            }
+        }
     }
     drop(conn);
     // What the client sent behind its last frame would make the system reset the connection, and
