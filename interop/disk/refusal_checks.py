@@ -34,14 +34,14 @@ def run(*words, program=ZOOID, **options):
 
 
 def sums(folder):
-    """Every file below a folder with its checksum and its time, but for the lock."""
+    """Every file below a folder with its checksum, but for the lock."""
     found = {}
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
             if name != "zooid.lock":
                 with open(path, "rb") as file:
-                    found[path] = hashlib.sha256(file.read()).hexdigest(), os.stat(path).st_mtime_ns
+                    found[path] = hashlib.sha256(file.read()).hexdigest()
     return found
 
 
