@@ -80,9 +80,7 @@ impl DataDirs {
             match files.stat(&dir).on("look at", &dir)? {
                 Some(meta) if meta.is_dir => {}
                 Some(_) => return Err(directory(&dir, "is not a directory")),
-                None if autocreate => files
-                    .create_dirs(&dir)
-                    .map_err(|error| directory(&dir, &format!("cannot be created: {error}")))?,
+                None if autocreate => create(files, &dir)?,
                 None => {
                     return Err(directory(
                         &dir,
@@ -93,6 +91,9 @@ impl DataDirs {
             }
         }
         self.check_separation(files)?;
+        for dir in [&self.data, &self.log] {
+            keep_name(files, dir)?;
+        }
         self.lock(files)
     }
 
@@ -221,6 +222,38 @@ fn named(files: &dyn Files, dir: &Path, prefix: &str) -> Result<Vec<NamedFile>, 
     // Java leaves files of one zxid in the order of the directory; a fixed order repeats.
     found.sort_by(|a, b| (a.zxid, &a.path).cmp(&(b.zxid, &b.path)));
     Ok(found)
+}
+
+/// Creates a directory with its parents, so that it stays.
+fn create(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
+    let mut missing = Vec::new();
+    for parent in dir.ancestors().skip(1) {
+        if files.stat(parent).on("look at", parent)?.is_some() {
+            break;
+        }
+        missing.push(parent);
+    }
+    files
+        .create_dirs(dir)
+        .map_err(|error| directory(dir, &format!("cannot be created: {error}")))?;
+    for parent in missing {
+        keep_name(files, parent)?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory, and its own name, durable: whoever created it may have been
+/// killed before that, and everything acknowledged in it would go with the name.
+fn keep_name(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
+    files.sync_dir(dir).on("sync directory", dir)?;
+    let Some(parent) = dir.parent().filter(|parent| *parent != Path::new("")) else {
+        return Ok(());
+    };
+    match files.sync_dir(parent) {
+        // Who made the directory there for us could read it, and has had the time to.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        result => result.on("sync directory", parent),
+    }
 }
 
 /// The entries of a directory; a directory that does not exist has none.

@@ -416,6 +416,34 @@ impl LogReader {
         Ok(false)
     }
 
+    /// Whether the entry at `offset`, the last one, would be whole if one bit of its length or of
+    /// its end byte were turned around. No crash leaves that; taken for the end of the log, it
+    /// would take something acknowledged away.
+    pub fn lacks_one_bit(&self, offset: u64) -> Result<bool, StoreError> {
+        let mut fixed = [0; ENTRY_HEAD];
+        if self.read_at(&mut fixed, offset)? < fixed.len() {
+            return Ok(false);
+        }
+        let (stored, declared) = head(&fixed);
+        let flipped = (0..31).map(|bit| (declared ^ 1 << bit, 0));
+        for (len, bits) in std::iter::once((declared, 1)).chain(flipped) {
+            let len = match usize::try_from(len) {
+                Ok(len) if len >= TXN_HEADER && len <= self.max_payload => len,
+                _ => continue,
+            };
+            let mut end = [0];
+            let end_at = offset + entry_len(len) - 1;
+            if end_at < self.len
+                && self.read_at(&mut end, end_at)? == 1
+                && (end[0] ^ END_BYTE).count_ones() == bits
+                && self.sum(offset + ENTRY_HEAD as u64, len)?.map(u64::from) == Some(stored)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether the sector of the byte at `at`, as far as it lies behind `start`, holds anything but
     /// zeros.
     fn is_written(&self, start: u64, at: u64) -> Result<bool, StoreError> {

@@ -4,15 +4,18 @@
 use crate::error::{Context, CorruptLog, Damage, StoreError};
 use crate::files::Files;
 use crate::layout::{DataDirs, NamedFile};
-use crate::log::MAX_PAYLOAD;
+use crate::log::{MAX_PAYLOAD, MAX_UNSYNCED};
 use crate::log_reader::LogReader;
 use crate::scan::{LogScan, ScanStats, TornTail};
 use crate::snapshot::{SnapshotMeta, SnapshotSink, passes_precheck, read_file};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Candidates that are tried before giving up, as in FileSnap.
 const MAX_CANDIDATES: usize = 100;
+/// Bytes written again at once.
+const CHUNK: u64 = 256 << 10;
 /// Entries between two reports of progress.
 const PROGRESS_EVERY: u64 = 1 << 14;
 
@@ -190,6 +193,10 @@ pub fn recover(
         from,
         options.max_payload,
     );
+    let mut sources: Vec<PathBuf> = scan.pending().map(Path::to_path_buf).collect();
+    if let Base::Snapshot { file, .. } = &base {
+        sources.push(file.path.clone());
+    }
     replay(&mut scan, into)?;
 
     let stats = scan.stats().clone();
@@ -199,6 +206,9 @@ pub fn recover(
     };
     let torn_tail = scan.torn_tail().cloned();
     let removed_empty_log = scan.empty_newest().map(Path::to_path_buf);
+    let end = scan
+        .end_of_log()
+        .map(|(file, end)| (file.to_path_buf(), end));
     drop(scan);
     gather_warnings(
         &mut warnings,
@@ -215,6 +225,10 @@ pub fn recover(
             torn_tail.as_ref(),
             removed_empty_log.as_deref(),
         )?;
+        if let Some((file, end)) = end {
+            write_again(files, &file, end)?;
+        }
+        keep(files, dirs, &sources)?;
         if !matches!(base, Base::New) {
             remove_initialize_marker(files, dirs)?;
         }
@@ -430,6 +444,47 @@ fn repair(
         files.remove(path).on("remove", path)?;
         let dir = dirs.log_dir();
         files.sync_dir(&dir).on("sync directory", &dir)?;
+    }
+    Ok(())
+}
+
+/// Writes the end of the log once more, unchanged. When a sync failed, the system keeps the pages
+/// and takes them for clean: what was read here may be nowhere on the disk, and a sync alone would
+/// not write it.
+fn write_again(files: &dyn Files, path: &Path, end: u64) -> Result<(), StoreError> {
+    let mut file = match files.open_write(path) {
+        // Not one of ours, so not one whose sync failed here.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        file => file.on("open", path)?,
+    };
+    let mut at = end.saturating_sub(MAX_UNSYNCED);
+    let mut chunk = vec![0; (end - at).min(CHUNK) as usize];
+    while at < end {
+        let want = (end - at).min(CHUNK) as usize;
+        match file.read_at(&mut chunk[..want], at).on("read", path)? {
+            0 => break,
+            have => {
+                file.write_at(&chunk[..have], at).on("write to", path)?;
+                at += have as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes durable what was read. After the end of the process alone, it may come from the cache of
+/// the system: written and never synced, or by a server that syncs no snapshots (Java). Clients are
+/// going to see it, and what they do next goes into another file; a power cut must not leave a
+/// hole between the two.
+fn keep(files: &dyn Files, dirs: &DataDirs, sources: &[PathBuf]) -> Result<(), StoreError> {
+    for path in sources {
+        let mut file = files.open_read(path).on("open", path)?;
+        file.sync_data().on("sync", path)?;
+    }
+    for dir in [dirs.log_dir(), dirs.snap_dir()] {
+        if files.stat(&dir).on("look at", &dir)?.is_some() {
+            files.sync_dir(&dir).on("sync directory", &dir)?;
+        }
     }
     Ok(())
 }

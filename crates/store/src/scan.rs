@@ -10,6 +10,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use zooid_proto::zxid::epoch;
 
+const ONE_BIT: &str =
+    "but for one flipped bit the last entry is whole, and may have been acknowledged";
+
 /// Reads the entries of several log files from a zxid on.
 #[derive(Debug)]
 pub struct LogScan<'f> {
@@ -23,6 +26,7 @@ pub struct LogScan<'f> {
     ended: Vec<Ended>,
     empty_newest: Option<PathBuf>,
     torn: Option<TornTail>,
+    end: Option<(PathBuf, u64)>,
     stats: ScanStats,
 }
 
@@ -103,8 +107,14 @@ impl<'f> LogScan<'f> {
             ended: Vec::new(),
             empty_newest,
             torn: None,
+            end: None,
             stats: ScanStats::default(),
         }
+    }
+
+    /// The files that will be read, oldest first.
+    pub fn pending(&self) -> impl Iterator<Item = &Path> {
+        self.queue.iter().map(|log| log.path.as_path())
     }
 
     /// The next entry, `None` at the end of the last file.
@@ -129,7 +139,11 @@ impl<'f> LogScan<'f> {
             let found = match reader.advance() {
                 Ok(found) => found,
                 Err(StoreError::CorruptLog(damage)) if self.queue.is_empty() => {
-                    self.torn = Some(self.torn_batch(*damage)?);
+                    let torn = self.torn_batch(*damage)?;
+                    if torn.last_zxid.is_some() {
+                        self.end = Some((torn.file.clone(), torn.offset));
+                    }
+                    self.torn = Some(torn);
                     self.reader = None;
                     return Ok(false);
                 }
@@ -181,6 +195,11 @@ impl<'f> LogScan<'f> {
         self.empty_newest.as_deref()
     }
 
+    /// After the last entry: the file that holds it, and where it ends.
+    pub fn end_of_log(&self) -> Option<(&Path, u64)> {
+        self.end.as_ref().map(|(file, end)| (file.as_path(), *end))
+    }
+
     /// After the last entry: an unfinished write at the end of the log.
     pub fn torn_tail(&self) -> Option<&TornTail> {
         self.torn.as_ref()
@@ -203,6 +222,7 @@ impl<'f> LogScan<'f> {
             // Only files behind the last entry matter for the tail.
             if reader.last_zxid().is_some() {
                 self.ended.clear();
+                self.end = Some((reader.path().to_path_buf(), end.offset));
             }
             self.ended.push(Ended { reader, end });
         }
@@ -262,7 +282,7 @@ impl<'f> LogScan<'f> {
             if reader.is_zero_behind(end.offset)? {
                 continue;
             }
-            let damage = CorruptLog {
+            let mut damage = CorruptLog {
                 file: reader.path().to_path_buf(),
                 offset: end.offset,
                 zxid: None,
@@ -270,6 +290,10 @@ impl<'f> LogScan<'f> {
                 what: Damage::Content(String::new()),
             };
             let torn = match reader.find_entry_behind(end.offset, self.previous)? {
+                None if reader.lacks_one_bit(end.offset)? => {
+                    damage.what = Damage::Content(ONE_BIT.to_owned());
+                    return Err(damage.into());
+                }
                 None => torn_at(&reader, end.offset, None),
                 Some(behind) => unsynced_batch(&reader, damage, Some(behind))?,
             };
@@ -322,6 +346,7 @@ fn unsynced_batch(
     if end - start <= MAX_UNSYNCED
         && reader.lacks_sector(start, next.unwrap_or(u64::MAX))?
         && !reader.is_one_bit_off(start, next)?
+        && !(next.is_none() && reader.lacks_one_bit(start)?)
     {
         return Ok(torn_at(reader, start, behind.map(|(_, zxid)| zxid)));
     }
@@ -542,7 +567,8 @@ mod tests {
         let files = MemFiles::default();
         let offsets = write(&files, 1..=6, 40);
         let clean = files.get("/d/log.1").unwrap();
-        for at in offsets[0] as usize..offsets[5] as usize {
+        let end = offsets[5] + 12 + TXN_HEADER as u64 + 40 + 1;
+        for at in offsets[0] as usize..end as usize {
             for bit in [0, 7] {
                 edit(&files, "/d/log.1", |bytes| bytes[at] ^= 1 << bit);
                 let entry = offsets
