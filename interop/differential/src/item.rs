@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use zooid_proto::client::{ConnectRequest, create_mode};
+use zooid_proto::client::{ConnectRequest, MultiOp, create_mode};
+use zooid_proto::records::Acl;
 use zooid_proto::{Jute, OpCode, Writer, ops::Request};
 
 /// A session by the order of its creation in the case; the servers choose the real ids.
@@ -207,11 +208,13 @@ impl Req {
 
     /// Whether the answer is awaited before the next request leaves, because the pending changes
     /// of a Java server (`PrepRequestProcessor`) are not what it will apply: a setACL does not
-    /// show the new ACL there, and a container made with an ephemeral flag shows as ephemeral.
+    /// show the new ACL there, a container made with an ephemeral flag shows as ephemeral, and a
+    /// multi that fails at a null (an exception of another kind) takes nothing back.
     pub(crate) fn is_awaited(&self) -> bool {
         match self.decode() {
             Some(Request::SetAcl(_)) => true,
             Some(Request::CreateContainer(body)) => create_mode::is_ephemeral(body.flags),
+            Some(Request::Multi(multi)) => multi.ops.iter().any(has_null),
             _ => false,
         }
     }
@@ -219,6 +222,23 @@ impl Req {
     /// Whether it takes a zxid.
     pub(crate) fn is_write(&self) -> bool {
         OpCode::from_i32(self.op).is_some_and(|op| op.class() == zooid_proto::OpClass::Write)
+    }
+}
+
+fn has_null(op: &MultiOp<'_>) -> bool {
+    let any = |path: &zooid_proto::Str<'_>, acl: Option<&[Acl<'_>]>| {
+        let null = |acl: &Acl<'_>| acl.id.scheme.is_none() || acl.id.id.is_none();
+        path.is_none() || acl.is_some_and(|acl| acl.iter().any(null))
+    };
+    match op {
+        MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r) => {
+            any(&r.path, r.acl.as_deref())
+        }
+        MultiOp::CreateTtl(r) => any(&r.path, r.acl.as_deref()),
+        MultiOp::Delete(r) => any(&r.path, None),
+        MultiOp::SetData(r) => any(&r.path, None),
+        MultiOp::Check(r) => any(&r.path, None),
+        MultiOp::GetData(_) | MultiOp::GetChildren(_) => false,
     }
 }
 
