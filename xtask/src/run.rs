@@ -178,10 +178,19 @@ fn finish(
 
 fn show(log: &str) {
     for line in summary::failures(log).take(NAMED_FAILURES) {
-        println!("     ! {line}");
+        println!("     ! {}", cut(line));
     }
-    let lines: Vec<&str> = log.lines().collect();
-    for line in &lines[lines.len().saturating_sub(TAIL)..] {
-        println!("     | {}", line.chars().take(WIDTH).collect::<String>());
+    // The end of a log of `cargo test` is about other tests.
+    let mut lines = summary::panics(log);
+    if lines.is_empty() {
+        lines = log.lines().collect();
+        lines.drain(..lines.len().saturating_sub(TAIL));
     }
+    for line in lines.into_iter().take(TAIL) {
+        println!("     | {}", cut(line));
+    }
+}
+
+fn cut(line: &str) -> String {
+    line.chars().take(WIDTH).collect()
 }

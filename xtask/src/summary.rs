@@ -64,6 +64,25 @@ pub(crate) fn failures(log: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What the panics of `cargo test` say, each without its backtrace.
+pub(crate) fn panics(log: &str) -> Vec<&str> {
+    const LINES: usize = 8;
+    let mut found = Vec::new();
+    let mut left = 0;
+    for line in log.lines() {
+        if line.starts_with("thread '") && line.contains(" panicked at ") {
+            left = LINES;
+        } else if line.is_empty() || line.starts_with("stack backtrace:") {
+            left = 0;
+        }
+        if left > 0 {
+            found.push(line);
+            left -= 1;
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +121,14 @@ mod tests {
         let log = "ok a\nFAIL b: why\ntest c::d ... FAILED\ntest e ... ok\nFAILED";
         let found: Vec<&str> = failures(log).collect();
         assert_eq!(found, ["FAIL b: why", "test c::d ... FAILED"]);
+    }
+
+    #[test]
+    fn panics_are_shown_without_their_backtrace() {
+        let log = "test a ... FAILED\n\nthread 'a' (12) panicked at a.rs:1:2:\nnot so\n\
+                   stack backtrace:\n 0: b\n\nthread 'c' panicked at c.rs:3:4:\nbad\n";
+        let shown = ["thread 'a' (12) panicked at a.rs:1:2:", "not so"];
+        assert_eq!(panics(log)[..2], shown);
+        assert_eq!(panics(log).len(), 4);
     }
 }
