@@ -166,6 +166,12 @@ pub(crate) const PARTS: &[Part] = &[
         true,
         JAVA,
     ),
+    suite(
+        "crashpoints",
+        "a simulated server, crashed at every step of its disk",
+        false,
+        &[],
+    ),
     Part {
         name: "crash",
         about: "killed servers, full disks, hostile bytes",
