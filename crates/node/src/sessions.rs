@@ -18,6 +18,8 @@ pub struct Session {
     timeout_ms: AtomicI32,
     /// Monotonic time at which it expires unless touched, ms; a multiple of a tick.
     expires_at_ms: AtomicI64,
+    /// The bucket in which [`Expiry`] looks for it; entries in others are left over.
+    bucket_ms: AtomicI64,
     state: Mutex<State>,
 }
 
@@ -111,6 +113,7 @@ impl Sessions {
             id,
             timeout_ms: AtomicI32::new(timeout_ms),
             expires_at_ms: AtomicI64::new(0),
+            bucket_ms: AtomicI64::new(i64::MAX),
             state: Mutex::new(State {
                 closing: false,
                 link,
@@ -207,11 +210,13 @@ impl Expiry {
 
     /// Marks the sessions whose time has come as closing, and returns them.
     pub fn due(&mut self, sessions: &Sessions, now: Now) -> Vec<Arc<Session>> {
-        for session in sessions.fresh.lock().drain(..) {
-            self.buckets
-                .entry(session.expires_at_ms())
-                .or_default()
-                .push(session);
+        for session in std::mem::take(&mut *sessions.fresh.lock()) {
+            let expires = session.expires_at_ms();
+            // A bucket before that one will bring it there: a client that comes back all the time
+            // must not fill all of them.
+            if expires < session.bucket_ms.load(Ordering::Relaxed) {
+                self.put(session, expires);
+            }
         }
         let mut due = Vec::new();
         while let Some(bucket) = self
@@ -219,7 +224,11 @@ impl Expiry {
             .first_entry()
             .filter(|b| *b.key() <= now.mono_ms)
         {
+            let at = *bucket.key();
             for session in bucket.remove() {
+                if session.bucket_ms.load(Ordering::Relaxed) != at {
+                    continue;
+                }
                 let mut state = session.state.lock();
                 let expires = session.expires_at_ms();
                 if state.closing {
@@ -227,7 +236,7 @@ impl Expiry {
                 }
                 if expires > now.mono_ms {
                     drop(state);
-                    self.buckets.entry(expires).or_default().push(session);
+                    self.put(session, expires);
                     continue;
                 }
                 state.closing = true;
@@ -236,6 +245,11 @@ impl Expiry {
             }
         }
         due
+    }
+
+    fn put(&mut self, session: Arc<Session>, at_ms: i64) {
+        session.bucket_ms.store(at_ms, Ordering::Relaxed);
+        self.buckets.entry(at_ms).or_default().push(session);
     }
 }
 
@@ -321,6 +335,26 @@ mod tests {
             .ok()
             .unwrap();
         assert_eq!(expiry.due(&sessions, at(600)).len(), 1);
+    }
+
+    #[test]
+    fn a_client_that_comes_back_all_the_time_leaves_nothing_behind() {
+        let sessions = Sessions::new(1, 100, at(0));
+        let mut expiry = Expiry::default();
+        let session = sessions.create(5000, &link(1), at(0));
+        for round in 0..1000 {
+            let timeout_ms = if round % 2 == 0 { 5000 } else { 4000 };
+            let now = at(round * 50);
+            sessions
+                .attach(session.id, &password(session.id), timeout_ms, &link(2), now)
+                .ok()
+                .unwrap();
+            assert!(expiry.due(&sessions, now).is_empty());
+            let entries: usize = expiry.buckets.values().map(Vec::len).sum();
+            assert!(entries <= 3, "{entries} in round {round}");
+        }
+        assert_eq!(expiry.due(&sessions, at(60_000)).len(), 1);
+        assert!(expiry.buckets.is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The tree as it will be when all transactions under way are applied (`outstandingChanges` in
 //! Java). Writes are checked against it.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use zooid_proto::records::{Acl, StatPersisted};
@@ -40,6 +40,9 @@ pub(crate) enum DataRef {
 pub(crate) struct View {
     by_path: HashMap<Arc<str>, VecDeque<(i64, Record)>, foldhash::fast::FixedState>,
     order: VecDeque<(i64, Arc<str>)>,
+    /// Those of the changes that leave a node with an owner, by owner: many sessions may end at
+    /// once, and none of them may look through the changes of all.
+    owned: HashMap<i64, VecDeque<Arc<str>>, foldhash::fast::FixedState>,
     /// Digest of the tree behind the last change under way.
     digest: u64,
 }
@@ -115,6 +118,9 @@ impl View {
             Some((key, _)) => key.clone(),
             None => Arc::from(path),
         };
+        if let Some(owner) = record.owner() {
+            self.owned.entry(owner).or_default().push_back(key.clone());
+        }
         self.by_path
             .entry(key.clone())
             .or_default()
@@ -126,7 +132,7 @@ impl View {
     pub(crate) fn roll_back(&mut self, zxid: i64, digest: i64) {
         while self.order.back().is_some_and(|(last, _)| *last == zxid) {
             let (_, path) = self.order.pop_back().expect("looked at just now");
-            self.drop_record(&path, VecDeque::pop_back);
+            self.drop_record(&path, VecDeque::pop_back, VecDeque::pop_back);
         }
         self.digest = digest as u64;
     }
@@ -135,7 +141,7 @@ impl View {
     pub(crate) fn applied(&mut self, zxid: i64) {
         while self.order.front().is_some_and(|(first, _)| *first <= zxid) {
             let (_, path) = self.order.pop_front().expect("looked at just now");
-            self.drop_record(&path, VecDeque::pop_front);
+            self.drop_record(&path, VecDeque::pop_front, VecDeque::pop_front);
         }
     }
 
@@ -143,37 +149,56 @@ impl View {
         &mut self,
         path: &str,
         pop: impl FnOnce(&mut VecDeque<(i64, Record)>) -> Option<(i64, Record)>,
+        pop_owned: impl FnOnce(&mut VecDeque<Arc<str>>) -> Option<Arc<str>>,
     ) {
         let records = self
             .by_path
             .get_mut(path)
             .expect("every change has a record");
-        pop(records);
+        let dropped = pop(records);
         if records.is_empty() {
             self.by_path.remove(path);
+        }
+        if let Some(owner) = dropped.and_then(|(_, record)| record.owner()) {
+            let paths = self
+                .owned
+                .get_mut(&owner)
+                .expect("every owned record is listed");
+            pop_owned(paths);
+            if paths.is_empty() {
+                self.owned.remove(&owner);
+            }
         }
     }
 
     /// The ephemeral nodes that a session will own: those of the tree, less what is being
     /// deleted, and what is being created.
     pub(crate) fn ephemerals(&self, tree: &Tree, session: i64) -> Vec<String> {
-        let mut paths: Vec<String> = tree.ephemerals(session).collect();
-        for (_, path) in &self.order {
-            let (_, record) = self.by_path[path]
-                .back()
-                .expect("every change has a record");
-            let owned = record
-                .stat
-                .as_ref()
-                .is_some_and(|stat| stat.ephemeral_owner == session);
-            match paths.iter().position(|known| **known == **path) {
-                Some(at) if record.stat.is_none() => {
-                    paths.swap_remove(at);
-                }
-                None if owned => paths.push(path.to_string()),
-                _ => {}
+        let last = |path: &str| Some(&self.by_path.get(path)?.back()?.1);
+        let mut paths: Vec<String> = tree
+            .ephemerals(session)
+            .filter(|path| last(path).is_none_or(|record| record.owner() == Some(session)))
+            .collect();
+        let Some(owned) = self.owned.get(&session) else {
+            return paths;
+        };
+        let mut known: HashSet<String, foldhash::fast::FixedState> =
+            paths.iter().cloned().collect();
+        for path in owned {
+            // Somebody may have deleted it, or made it anew, since.
+            let owns = last(path).is_some_and(|record| record.owner() == Some(session));
+            if owns && known.insert(path.to_string()) {
+                paths.push(path.to_string());
             }
         }
         paths
+    }
+}
+
+impl Record {
+    /// The mark of an owner, if the node will be there and has one.
+    fn owner(&self) -> Option<i64> {
+        let stat = self.stat.as_ref()?;
+        (stat.ephemeral_owner != 0).then_some(stat.ephemeral_owner)
     }
 }

@@ -227,3 +227,27 @@ fn a_child_comes_too_late_for_a_container_that_is_being_swept() {
     assert_eq!(world.frames(client)[0].err(), ErrorCode::NoNode);
     assert!(world.shared.tree.read().get("/c").is_none());
 }
+
+/// A lock that is given back and taken by another while nothing of it is on disk yet.
+#[test]
+fn the_end_of_a_session_spares_what_another_made_in_its_place() {
+    let mut world = World::new(settings());
+    let (first, _) = world.connect(60_000);
+    let (second, response) = world.connect(60_000);
+    world.send(first, &create("/lock", b"", create_mode::EPHEMERAL));
+    world.sync();
+    world.send(first, &crate::driver::delete("/lock"));
+    world.send(second, &create("/lock", b"", create_mode::EPHEMERAL));
+    world.send(first, &create("/own", b"", create_mode::EPHEMERAL));
+    world.send(first, &set("/own", b"more"));
+    world.send(first, &Request::CloseSession(Empty {}));
+    world.sync();
+    let tree = world.shared.tree.read();
+    assert_eq!(
+        tree.ephemerals(response.session_id).collect::<Vec<_>>(),
+        ["/lock"]
+    );
+    assert!(tree.get("/lock").is_some());
+    assert!(tree.get("/own").is_none());
+    assert_eq!(world.shared.digest_mismatches.load(Ordering::Relaxed), 0);
+}
