@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::time::Now;
 use parking_lot::RwLockReadGuard;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use zooid_proto::client::{
     AuthPacket, ConnectRequest, ConnectResponse, RequestHeader, SaslRequest, xid,
 };
@@ -257,7 +257,7 @@ impl Conn {
         };
         if frames > 0 {
             bump(&self.link.counters.received, frames);
-            shared.stats.received(self.link.id, frames);
+            shared.stats.received(self.link.id, frames, consumed as u64);
         }
         Progress { consumed, next }
     }
@@ -281,7 +281,7 @@ impl Conn {
         for answered in &mailbox.answered {
             self.link.counters.answered(answered, now.mono_ms);
             let latency_ms = (now.mono_ms - answered.received_ms).max(0);
-            self.shared.stats.latency(self.link.id, latency_ms, 1);
+            self.shared.stats.update(self.link.id, latency_ms);
         }
         self.link
             .counters
@@ -334,12 +334,15 @@ impl Conn {
         if !self.shared.is_serving() {
             return refuse(Closing::NotServing);
         }
+        let events = &self.shared.stats.events;
+        bump_shared(&events.connection_requests);
         if !self
             .shared
             .throttle
             .lock()
             .admit(request.session_id != 0, now.mono_ms)
         {
+            bump_shared(&events.connections_dropped);
             return refuse(Closing::Throttled);
         }
         let (seen, have) = (
@@ -371,6 +374,7 @@ impl Conn {
             });
             return Step::Done;
         }
+        bump_shared(&self.shared.stats.events.revalidations);
         let password = request.password.as_deref().unwrap_or_default();
         let (id, timeout_ms) = (request.session_id, self.timeout_ms);
         match self
@@ -380,6 +384,7 @@ impl Conn {
         {
             Ok(session) => {
                 self.establish(session, out);
+                self.sent();
                 Step::Done
             }
             Err(_) => {
@@ -390,6 +395,7 @@ impl Conn {
                     read_only: self.knows_read_only.then_some(false),
                 };
                 reply::bare(out, |to| refusal.write(to));
+                self.sent();
                 refuse(Closing::Flush)
             }
         }
@@ -435,6 +441,7 @@ impl Conn {
         if !self.may_ask() {
             let refused = ErrorCode::SessionClosedRequireSaslAuth;
             reply::header(out, header.xid, 0, refused);
+            self.sent();
             return Step::End(Next::Close(Closing::Flush));
         }
         let settings = &shared.settings;
@@ -443,6 +450,7 @@ impl Conn {
         if large {
             let under_way = shared.large_request_bytes.load(Ordering::Relaxed);
             if under_way + frame.len() as i64 > settings.large_request_max_bytes {
+                bump_shared(&shared.stats.events.large_requests_rejected);
                 return Step::End(Next::Close(Closing::LargeRequest {
                     length: frame.len(),
                 }));
@@ -503,6 +511,7 @@ impl Conn {
         let tree = hold.as_ref().expect("held since above");
         let Some((op, _)) = class else {
             reply::header(out, header.xid, -1, ErrorCode::Unimplemented);
+            self.sent();
             return Step::End(Next::Close(Closing::Flush));
         };
         let reading = Reading {
@@ -527,8 +536,14 @@ impl Conn {
         };
         self.link.counters.answered(&answered, now.mono_ms);
         shared.stats.sent(self.link.id, 1);
-        shared.stats.latency(self.link.id, 0, 1);
+        shared.stats.read(self.link.id);
         Step::Done
+    }
+
+    /// Notes a packet that answers no request of a session.
+    fn sent(&self) {
+        bump(&self.link.counters.sent, 1);
+        self.shared.stats.sent(self.link.id, 1);
     }
 
     fn may_ask(&self) -> bool {
@@ -545,6 +560,7 @@ impl Conn {
         let Ok(packet) = AuthPacket::read(&mut from) else {
             return Step::End(Next::Close(Closing::Now));
         };
+        self.sent();
         match auth::authenticate(&self.shared.settings, &packet, self.link.peer.ip()) {
             Some(ids) => {
                 self.link.add_identities(ids);
@@ -564,11 +580,16 @@ impl Conn {
         match SaslRequest::read(&mut from) {
             Ok(SaslRequest { token: Some(_) }) => {
                 reply::reply_with_error(out, xid, 0, ErrorCode::Ok, |to| to.buf(None));
+                self.sent();
                 Step::Done
             }
             _ => Step::End(Next::Close(Closing::Now)),
         }
     }
+}
+
+fn bump_shared(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Drop for Conn {

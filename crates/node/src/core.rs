@@ -19,6 +19,10 @@ use zooid_proto::txn::{LogEntry, Txn, kind};
 use zooid_proto::{ErrorCode, OpCode, Writer};
 use zooid_tree::{Applied, Change, Fired, Tree};
 
+/// What counters show for a write that failed: Java notes no operation before it knows that there
+/// is one (`FinalRequestProcessor`).
+const FAILED: i32 = 0;
+
 /// Transactions applied under one hold of the tree, so that readers never wait for more.
 const APPLIED_PER_HOLD: usize = 256;
 
@@ -71,7 +75,6 @@ enum Answer {
     /// A request that could not be decoded.
     Refused {
         link: Arc<Link>,
-        op: OpCode,
         xid: i32,
         received_ms: i64,
         code: ErrorCode,
@@ -175,6 +178,8 @@ impl Core {
                 timeout_ms = session.timeout_ms(),
                 "session expired"
             );
+            let expired = &self.shared.stats.events.sessions_expired;
+            expired.fetch_add(1, Ordering::Relaxed);
             self.internal(OpCode::CloseSession, Some(&session), &[], now);
         }
         if let Some(at) = self.next_sweep_ms.filter(|at| *at <= now.mono_ms) {
@@ -239,6 +244,8 @@ impl Core {
         let wait_ms = settings.throttled_op_wait_ms;
         let made =
             if wait_ms > 0 && now.mono_ms - received_ms > wait_ms && op != OpCode::CloseSession {
+                let throttled = &self.shared.stats.events.throttled_ops;
+                throttled.fetch_add(1, Ordering::Relaxed);
                 Err(ErrorCode::ThrottledOp)
             } else {
                 let tree = self.shared.tree.read();
@@ -262,7 +269,6 @@ impl Core {
             Err(code) => {
                 let answer = Answer::Refused {
                     link,
-                    op,
                     xid,
                     received_ms,
                     code,
@@ -328,7 +334,6 @@ impl Core {
         let Some(append) = append else {
             let Answer::Refused {
                 link,
-                op,
                 xid,
                 received_ms,
                 code,
@@ -337,7 +342,7 @@ impl Core {
                 unreachable!("only refusals have nothing to log");
             };
             let zxid = tree.last_processed_zxid();
-            self.post(&link, op.code(), xid, zxid, received_ms, |out| {
+            self.post(&link, FAILED, xid, zxid, received_ms, |out| {
                 reply::header(out, xid, zxid, code);
             });
             return;
@@ -377,7 +382,11 @@ impl Core {
                 received_ms,
             } => {
                 let zxid = append.zxid;
-                self.post(&link, op.code(), xid, zxid, received_ms, |out| {
+                let shown = match entry.txn {
+                    Txn::Error { .. } => FAILED,
+                    _ => op.code(),
+                };
+                self.post(&link, shown, xid, zxid, received_ms, |out| {
                     write_reply(out, op, xid, zxid, &entry, &applied);
                 });
                 if op == OpCode::CloseSession {

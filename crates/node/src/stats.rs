@@ -10,13 +10,37 @@ const STRIPES: usize = 16;
 #[derive(Default)]
 pub struct Stats {
     stripes: [Stripe; STRIPES],
+    /// How long writes and handshakes took, ms.
+    pub updates: Summary,
+    /// What happens seldom.
+    pub events: Events,
+}
+
+/// Numbers of events that are no part of the way of a request.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// Handshakes.
+    pub connection_requests: AtomicU64,
+    /// Handshakes that the token bucket refused.
+    pub connections_dropped: AtomicU64,
+    /// Handshakes that asked for a session of before.
+    pub revalidations: AtomicU64,
+    /// Connections closed for a large request.
+    pub large_requests_rejected: AtomicU64,
+    /// Writes refused because they waited too long.
+    pub throttled_ops: AtomicU64,
+    /// Sessions that expired.
+    pub sessions_expired: AtomicU64,
 }
 
 #[derive(Default)]
 #[repr(align(128))]
 struct Stripe {
     received: AtomicU64,
+    received_bytes: AtomicU64,
     sent: AtomicU64,
+    /// Reads, which are answered as they are read: their latency is 0.
+    reads: AtomicU64,
     latency_sum_ms: AtomicI64,
     latency_count: AtomicI64,
     /// One more than the shortest latency, so that 0 means none.
@@ -29,8 +53,12 @@ struct Stripe {
 pub struct Totals {
     /// Packets received.
     pub received: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
     /// Packets sent.
     pub sent: u64,
+    /// Reads answered.
+    pub reads: u64,
     /// Shortest latency, ms.
     pub latency_min_ms: i64,
     /// Longest latency, ms.
@@ -57,16 +85,28 @@ impl Stats {
         &self.stripes[conn as usize % STRIPES]
     }
 
-    /// Notes packets received by a connection.
-    pub fn received(&self, conn: u64, packets: u64) {
-        self.stripe(conn)
-            .received
-            .fetch_add(packets, Ordering::Relaxed);
+    /// Notes packets received by a connection, of `bytes` together.
+    pub fn received(&self, conn: u64, packets: u64, bytes: u64) {
+        let stripe = self.stripe(conn);
+        stripe.received.fetch_add(packets, Ordering::Relaxed);
+        stripe.received_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Notes packets sent to a connection.
     pub fn sent(&self, conn: u64, packets: u64) {
         self.stripe(conn).sent.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Notes a read, answered as it was read.
+    pub fn read(&self, conn: u64) {
+        self.stripe(conn).reads.fetch_add(1, Ordering::Relaxed);
+        self.latency(conn, 0, 1);
+    }
+
+    /// Notes a write or a handshake, answered after `latency_ms`.
+    pub fn update(&self, conn: u64, latency_ms: i64) {
+        self.updates.add(latency_ms);
+        self.latency(conn, latency_ms, 1);
     }
 
     /// Notes `count` requests answered after `latency_ms` each.
@@ -95,6 +135,8 @@ impl Stats {
         };
         for stripe in &self.stripes {
             totals.received += stripe.received.load(Ordering::Relaxed);
+            totals.received_bytes += stripe.received_bytes.load(Ordering::Relaxed);
+            totals.reads += stripe.reads.load(Ordering::Relaxed);
             totals.sent += stripe.sent.load(Ordering::Relaxed);
             totals.latency_sum_ms += stripe.latency_sum_ms.load(Ordering::Relaxed);
             totals.latency_count += stripe.latency_count.load(Ordering::Relaxed);
@@ -113,8 +155,22 @@ impl Stats {
 
     /// Starts from zero again.
     pub fn reset(&self) {
+        self.updates.reset();
+        let events = &self.events;
+        for counter in [
+            &events.connection_requests,
+            &events.connections_dropped,
+            &events.revalidations,
+            &events.large_requests_rejected,
+            &events.throttled_ops,
+            &events.sessions_expired,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
         for stripe in &self.stripes {
             stripe.received.store(0, Ordering::Relaxed);
+            stripe.received_bytes.store(0, Ordering::Relaxed);
+            stripe.reads.store(0, Ordering::Relaxed);
             stripe.sent.store(0, Ordering::Relaxed);
             stripe.latency_sum_ms.store(0, Ordering::Relaxed);
             stripe.latency_count.store(0, Ordering::Relaxed);
@@ -294,7 +350,7 @@ mod tests {
         assert_eq!(stats.totals(), Totals::default());
         stats.latency(1, 4, 1);
         stats.latency(2, 8, 2);
-        stats.received(1, 3);
+        stats.received(1, 3, 60);
         let totals = stats.totals();
         assert_eq!(
             (

@@ -91,6 +91,11 @@ impl Throttle {
         true
     }
 
+    /// The probability of a refusal now, 0 to 1.
+    pub fn drop_probability(&self) -> f64 {
+        self.drop
+    }
+
     fn is_unlucky(&mut self, now_ms: i64) -> bool {
         let settings = &self.settings;
         let Some(freeze_ms) = settings.freeze_time_ms else {

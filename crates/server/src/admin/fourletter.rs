@@ -15,7 +15,7 @@ const PACKET_CHARS: usize = 8192;
 /// behind it; an empty answer closes it at once.
 pub fn answer(server: &Arc<Server>, link: &Arc<Link>, word: [u8; 4], rest: &[u8]) -> Vec<u8> {
     let stats = &server.shared.stats;
-    stats.received(link.id, 1);
+    stats.received(link.id, 1, 4);
     link.counters.received.fetch_add(1, Ordering::Relaxed);
     let name = match word {
         TELNET_CLOSE => "telnet close",

@@ -9,7 +9,7 @@ use crate::admin::java;
 use crate::state::Server;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use zooid_node::stats::SummaryView;
 use zooid_tree::{QuotaStats, Tree};
 
@@ -138,8 +138,10 @@ metrics! {
     Gauge watch_count, |ask| size(ask.server.shared.watches.lock().watch_count()), "Watches of data and of children.";
     Gauge global_sessions, |ask| size(ask.server.shared.sessions.len()), "Sessions.";
     Gauge local_sessions, |_| Number::Int(0), MEMBERS;
+    Gauge connection_drop_probability, |ask| Number::Float(ask.server.shared.throttle.lock().drop_probability()), "How likely a handshake is refused, 0 to 1.";
     Gauge open_file_descriptor_count, |_| size(open_files()), "Open files and sockets.";
     Gauge max_file_descriptor_count, |_| int(files_allowed()), "How many of them there may be.";
+    Gauge auth_failed_count, |_| Number::Int(0), TLS;
     Gauge outstanding_tls_handshake, |_| Number::Int(0), TLS;
     Gauge non_mtls_remote_conn_count, |_| Number::Int(0), TLS;
     Gauge non_mtls_local_conn_count, |_| Number::Int(0), TLS;
@@ -148,6 +150,13 @@ metrics! {
     Gauges quota_count_usage_per_namespace, |ask| quotas(ask, STATS, QuotaStats::count), "Nodes that count for quotas.";
     Gauges quota_bytes_usage_per_namespace, |ask| quotas(ask, STATS, QuotaStats::bytes), "Bytes that count for quotas.";
 
+    Counter bytes_received_count, |server| server.shared.stats.totals().received_bytes, "Bytes of packets received.";
+    Counter connection_request_count, |server| event(&server.shared.stats.events.connection_requests), "Handshakes.";
+    Counter connection_drop_count, |server| event(&server.shared.stats.events.connections_dropped), "Handshakes that the token bucket refused.";
+    Counter connection_revalidate_count, |server| event(&server.shared.stats.events.revalidations), "Handshakes that asked for a session of before.";
+    Counter stale_sessions_expired, |server| event(&server.shared.stats.events.sessions_expired), "Sessions that expired.";
+    Counter large_requests_rejected, |server| event(&server.shared.stats.events.large_requests_rejected), "Connections closed for a large request.";
+    Counter throttled_ops, |server| event(&server.shared.stats.events.throttled_ops), "Writes refused because they waited too long.";
     Counter sync_processor_request_queued, |server| server.disk.transactions.load(Ordering::Relaxed), "Transactions handed over to be logged.";
     Counter digest_mismatches_count, |server| server.shared.digest_mismatches.load(Ordering::Relaxed), "Transactions behind which the tree was not as the log says.";
     Counter looking_count, none, MEMBERS;
@@ -215,6 +224,8 @@ metrics! {
     Basic write_commit_proc_issued, no_samples, COMMITS;
     Basic netty_queued_buffer_capacity, no_samples, NETTY;
 
+    Advanced readlatency, reads, "Requests that are answered from the tree.";
+    Advanced updatelatency, |server| server.shared.stats.updates.view(), "Writes and handshakes.";
     Advanced sync_processor_queue_time_ms, |server| server.disk.queue_ms.view(), "Transactions: wait for the log.";
     Advanced sync_processor_queue_flush_time_ms, |server| server.disk.flush_ms.view(), "Writes of the log with their syncs.";
     Advanced sync_processor_queue_and_flush_time_ms, |server| server.disk.queue_and_flush_ms.view(), "Transactions: from being handed over to being safe.";
@@ -237,6 +248,18 @@ metrics! {
 
 fn none(_: &Server) -> u64 {
     0
+}
+
+fn event(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// All of them 0: a read is answered in the step that takes it from its connection.
+fn reads(server: &Server) -> SummaryView {
+    SummaryView {
+        count: server.shared.stats.totals().reads,
+        ..SummaryView::default()
+    }
 }
 
 fn no_samples(_: &Server) -> SummaryView {

@@ -155,7 +155,7 @@ fn srvr_shows_counters_in_java_notation() {
     for latency_ms in [4, 5, 5] {
         server.shared.stats.latency(1, latency_ms, 1);
     }
-    server.shared.stats.received(1, 78);
+    server.shared.stats.received(1, 78, 780);
     server.shared.stats.sent(1, 97);
     let body = "Latency min/avg/max: 4/4.6667/5\nReceived: 79\nSent: 97\nConnections: 1\n\
                 Outstanding: 0\nZxid: 0x0\nMode: standalone\nNode count: 5\n";
