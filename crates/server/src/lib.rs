@@ -4,7 +4,7 @@
 //! - [`state`]: what all parts of a running server share
 //! - [`net::clients`]: listens, and drives one task for each client
 //! - [`disk`]: the log thread; [`snapshots`]: the snapshot thread; [`purge`]: old files
-//! - [`space`]: room on the disks
+//! - [`space`]: room on the disks; [`descriptors`]: open files
 //! - [`admin`]: four-letter words
 //! - [`settings`]: from the configuration to the settings of the node
 //! - [`strangers`]: names what speaks to the port and is no ZooKeeper client
@@ -12,6 +12,7 @@
 
 pub mod admin;
 pub mod clock;
+pub mod descriptors;
 pub mod disk;
 pub mod net;
 pub mod purge;

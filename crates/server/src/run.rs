@@ -1,6 +1,7 @@
 //! A standalone server from its configuration to its end.
 
 use crate::clock::Clock;
+use crate::descriptors;
 use crate::disk::{Disk, DiskStats};
 use crate::net::clients;
 use crate::purge;
@@ -127,6 +128,7 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         ));
     };
     let clock = Clock::start();
+    descriptors::raise();
     let files: Arc<dyn Files> = Arc::new(OsFiles);
     let log_dir = (config.data_log_dir != config.data_dir).then(|| config.data_log_dir.clone());
     let dirs = DataDirs::new(config.data_dir.clone(), log_dir);

@@ -2,6 +2,7 @@
 //! and sends all answers with one write.
 
 use crate::admin;
+use crate::descriptors;
 use crate::state::{CoreInput, Server};
 use crate::strangers;
 use bytes::{Buf, BytesMut};
@@ -128,6 +129,11 @@ impl Counts {
         let all: u32 = by_address.values().sum();
         if let Some(limit) = server.config.max_cnxns.filter(|limit| all >= *limit) {
             tracing::warn!(%address, limit, "too many connections (maxCnxns)");
+            return None;
+        }
+        let limit = descriptors::for_clients();
+        if u64::from(all) >= limit {
+            tracing::warn!(%address, limit, "too many connections: the limit of open files (ulimit -n) leaves no room for more");
             return None;
         }
         *by_address.entry(address).or_default() += 1;
