@@ -23,7 +23,8 @@
 //! - pipelined writes under an enforced quota: the usage counts what is applied, not what is
 //!   pending (`Variant::lockstep`)
 //! - requests pipelined behind a setACL, a container with an ephemeral flag or a multi with a
-//!   null in it, see `Req::is_awaited`; such a container in a multi, whose later parts would see it as ephemeral
+//!   null in it, see `Req::is_awaited`; such a container in a multi, whose later parts would see
+//!   it as ephemeral
 //! - ephemeral nodes below `/zookeeper/quota`: whether a limits node or the nodes that it limits
 //!   go first at the end of a session decides what the statistics say
 //! - order of children, ephemerals, identities, and of the events of a session's end: hash order
