@@ -14,7 +14,7 @@ import sys
 import time
 
 import wire
-from harness import ZOOID, Server, check, eventually, require
+from harness import CHECKS, ZOOID, Server, check, eventually, require
 
 KIND = os.environ["SERVER"]
 AS_TABLE = False
@@ -243,3 +243,7 @@ def abuse(folder):
             return int(counts["zk_num_alive_connections"]) <= 2
         eventually(alone, "the end of all abusive connections", 40)
     server.kill()
+
+
+# The lines are Zooid's own; Java queues without end for those that never read.
+CHECKS[-1][1].zooid_only = True
