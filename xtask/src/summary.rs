@@ -64,23 +64,28 @@ pub(crate) fn failures(log: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What the panics of `cargo test` say, each without its backtrace.
+/// What the panics of `cargo test` say, without backtraces. Of each thread the last one, because
+/// proptest panics at every step on its way to the shortest case.
 pub(crate) fn panics(log: &str) -> Vec<&str> {
     const LINES: usize = 8;
-    let mut found = Vec::new();
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut left = 0;
     for line in log.lines() {
-        if line.starts_with("thread '") && line.contains(" panicked at ") {
+        if line.starts_with("thread '")
+            && let Some((thread, _)) = line.split_once(" panicked at ")
+        {
+            found.retain(|(name, _)| *name != thread);
+            found.push((thread, Vec::new()));
             left = LINES;
         } else if line.is_empty() || line.starts_with("stack backtrace:") {
             left = 0;
         }
         if left > 0 {
-            found.push(line);
+            found.last_mut().expect("a panic has begun").1.push(line);
             left -= 1;
         }
     }
-    found
+    found.into_iter().flat_map(|(_, lines)| lines).collect()
 }
 
 #[cfg(test)]
@@ -124,8 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn panics_are_shown_without_their_backtrace() {
-        let log = "test a ... FAILED\n\nthread 'a' (12) panicked at a.rs:1:2:\nnot so\n\
+    fn the_last_panic_of_each_test_is_shown() {
+        let log = "thread 'a' (12) panicked at a.rs:1:2:\nearlier\n\n\
+                   test a ... FAILED\n\nthread 'a' (12) panicked at a.rs:1:2:\nnot so\n\
                    stack backtrace:\n 0: b\n\nthread 'c' panicked at c.rs:3:4:\nbad\n";
         let shown = ["thread 'a' (12) panicked at a.rs:1:2:", "not so"];
         assert_eq!(panics(log)[..2], shown);
