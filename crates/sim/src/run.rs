@@ -84,6 +84,7 @@ pub fn options(seed: u64) -> Options {
         },
         snap_count: dice.of(&[8, 20, 40]),
         snap_size: dice.of(&[None, None, Some(30_000)]),
+        ..Options::default()
     }
 }
 

@@ -2,13 +2,14 @@
 //! time.
 
 use crate::disk::FaultyFiles;
+use crate::history::History;
 use crate::workload::Client;
 use std::fmt;
 use std::sync::Arc;
 use zooid_node::log::{Log, SnapshotRule};
 use zooid_node::recover::{RecoveredTree, Recovery};
 use zooid_node::snapshot::SnapshotTask;
-use zooid_node::{Append, Core, Now, Settings, Shared};
+use zooid_node::{Append, Core, Now, Settings, Shared, Submit};
 use zooid_store::layout::{DirLocks, NamedFile};
 use zooid_store::log::{LogOptions, LogWriter};
 use zooid_store::purge::{MIN_RETAIN, purge, verify};
@@ -30,6 +31,28 @@ pub struct Options {
     pub snap_count: u64,
     /// Log bytes after which a snapshot is due.
     pub snap_size: Option<u64>,
+    /// snapshot.trust.empty.
+    pub trust_empty: bool,
+    /// Highest byte of session ids.
+    pub server_id: u8,
+}
+
+impl Default for Options {
+    /// One directory `/data`, plain snapshots, and only those that are asked for.
+    fn default() -> Options {
+        Options {
+            dirs: DataDirs::new("/data", None),
+            compression: Compression::Plain,
+            log: LogOptions {
+                pre_alloc: 4096,
+                ..LogOptions::default()
+            },
+            snap_count: 1_000_000,
+            snap_size: None,
+            trust_empty: false,
+            server_id: 1,
+        }
+    }
 }
 
 impl Options {
@@ -37,6 +60,7 @@ impl Options {
     pub fn settings(&self) -> Settings {
         Settings {
             extended_types: true,
+            server_id: self.server_id,
             container_check_interval_ms: 5000,
             ..Settings::default()
         }
@@ -131,6 +155,7 @@ pub fn open(files: &FaultyFiles, options: &Options) -> Result<Opened, String> {
 fn load(files: &FaultyFiles, options: &Options) -> Result<Opened, String> {
     let recovery_options = RecoverOptions {
         max_payload: i32::MAX as usize,
+        trust_empty: options.trust_empty,
         ..RecoverOptions::default()
     };
     let mut recovery = Recovery::new(&options.settings(), |_| {});
@@ -210,6 +235,37 @@ impl Server {
             Step::Purge => self.purge(),
         }
         Ok(())
+    }
+
+    /// Takes one request.
+    pub fn submit(&mut self, submit: Submit, now: Now) {
+        self.core.submit(submit, now);
+    }
+
+    /// Goes on until everything asked for is acknowledged; snapshots stand still.
+    pub fn settle(&mut self, history: &mut History, now: Now) -> Result<(), String> {
+        let text = |error: StoreError| error.to_string();
+        loop {
+            self.step(Step::Core, now).map_err(text)?;
+            history.note(&self.take_made())?;
+            let idle = self.queued.is_empty() && self.durable.is_none();
+            if idle && self.stage == Stage::Gather {
+                return Ok(());
+            }
+            self.step(Step::Log, now).map_err(text)?;
+        }
+    }
+
+    /// Begins a snapshot of the state as it is now.
+    pub fn start_snapshot(&mut self) -> Result<(), String> {
+        let begun = self.begin_snapshot().map_err(|error| error.to_string())?;
+        self.snapshot = Some(begun);
+        Ok(())
+    }
+
+    /// Whether a snapshot is being written.
+    pub fn is_writing_snapshot(&self) -> bool {
+        self.snapshot.is_some()
     }
 
     /// What the core made since the last call; the log gets it too.
