@@ -6,7 +6,7 @@ use zooid_sim::run::{Tally, run};
 fn a_server_survives_a_crash_at_each_operation() {
     let mut tally = Tally::default();
     let mut seed = 7000;
-    while tally.points < 2000 {
+    while tally.points < 1000 {
         if let Err(failure) = run(seed, None, &mut tally) {
             panic!("{failure}");
         }

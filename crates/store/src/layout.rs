@@ -2,6 +2,7 @@
 
 use crate::error::{Context, StoreError};
 use crate::files::{Files, Listed, Lock, LockError, UNFINISHED};
+use std::io::ErrorKind::{InvalidInput, NotFound, PermissionDenied, Unsupported};
 use std::path::{Path, PathBuf};
 
 /// Start of the names of logs, without the dot.
@@ -91,10 +92,11 @@ impl DataDirs {
             }
         }
         self.check_separation(files)?;
+        let locks = self.lock(files)?;
         for dir in [&self.data, &self.log] {
             keep_name(files, dir)?;
         }
-        self.lock(files)
+        Ok(locks)
     }
 
     /// Refuses snapshots in a separate log directory and logs in a separate snapshot directory:
@@ -250,8 +252,11 @@ fn keep_name(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
         return Ok(());
     };
     match files.sync_dir(parent) {
-        // Who made the directory there for us could read it, and has had the time to.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        // Somebody else made the directory for us, and with time its name is durable: the parent
+        // may be out of reach, or on a file system that cannot do this.
+        Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => {
+            Ok(())
+        }
         result => result.on("sync directory", parent),
     }
 }
@@ -259,7 +264,7 @@ fn keep_name(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
 /// The entries of a directory; a directory that does not exist has none.
 pub(crate) fn list(files: &dyn Files, dir: &Path) -> Result<Vec<Listed>, StoreError> {
     match files.list(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == NotFound => Ok(Vec::new()),
         result => result.on("list", dir),
     }
 }
