@@ -13,7 +13,7 @@ fn a_server_survives_a_crash_at_each_operation() {
         seed += 1;
     }
     println!("seeds 7000 to {}\n{tally}", seed - 1);
-    assert!(tally.acknowledged > 500 && tally.purged > 0, "{tally}");
+    assert!(tally.acknowledged > 300 && tally.purged > 0, "{tally}");
 }
 
 #[test]
