@@ -1,6 +1,7 @@
 //! The `zooid` binary: the server and its tools.
 
 mod bench;
+mod javaenv;
 mod serve;
 mod shell;
 mod verify;
@@ -97,11 +98,15 @@ impl Properties {
 
 impl ServeArgs {
     fn sources(self) -> Sources {
-        let env = zooid_config::environment();
+        let mut env = zooid_config::environment();
+        let file = self
+            .config
+            .or_else(|| zooid_config::config_file_from_environment(&env));
+        if let Some(file) = &file {
+            javaenv::add(file, &mut env);
+        }
         Sources {
-            file: self
-                .config
-                .or_else(|| zooid_config::config_file_from_environment(&env)),
+            file,
             text: None,
             data_dir: self.data_dir,
             client_port: self.client_port,
@@ -117,10 +122,12 @@ fn main() -> ExitCode {
         None => serve::run(cli.serve.sources()),
         Some(Command::Serve(args)) => serve::run(args.sources()),
         Some(Command::CheckConfig { file, properties }) => {
+            let mut env = zooid_config::environment();
+            javaenv::add(&file, &mut env);
             let report = zooid_config::check(Sources {
                 file: Some(file),
                 system_properties: properties.parse(),
-                env: zooid_config::environment(),
+                env,
                 ..Sources::default()
             });
             print!("{}", report.text);

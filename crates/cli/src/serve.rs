@@ -6,6 +6,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use zooid_config::{Config, Level, Sources};
 
+/// What the process ends with when it is told to stop twice.
+const SECOND_SIGNAL: i32 = 130;
+
 /// Runs a server; returns what the process ends with.
 pub(crate) fn run(sources: Sources) -> ExitCode {
     let filter = EnvFilter::try_from_env("ZOOID_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
@@ -53,14 +56,28 @@ pub(crate) fn run(sources: Sources) -> ExitCode {
     }
 }
 
-/// Done when the operator wants the server to end.
+/// Done when the operator wants the server to end. A second signal ends the process at once: what
+/// was acknowledged is on disk at any time.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut stop = Some(stop);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            let Some(stop) = stop.take() else {
+                eprintln!("zooid: a second signal: ending at once");
+                std::process::exit(SECOND_SIGNAL);
+            };
+            tracing::info!("a signal to stop; a second one ends at once");
+            let _ = stop.send(());
         }
+    });
+    Ok(async move {
+        let _ = stopped.await;
     })
 }

@@ -22,7 +22,9 @@ The strongest first:
 2. The configuration file.
 3. `-Dname=value` words on the command line.
 4. `-Dname=value` words of the environment variable `JVMFLAGS`, then of `SERVER_JVMFLAGS`. Their other
-   words are for a Java virtual machine and are ignored.
+   words are for a Java virtual machine and are ignored. `zookeeper-env.sh` and `java.env` in the folder
+   of the configuration file are run by `sh` first, as the scripts of Apache ZooKeeper do, and what they
+   set counts.
 5. `ZOO_DATADIR_AUTOCREATE_DISABLE`: any value is the same as `-Dzookeeper.datadir.autocreate=false`.
 
 In the tables below a key of the file that has a property, say `zookeeper.snapCount`, can be given as

@@ -198,6 +198,13 @@ impl Conn {
         &self.link
     }
 
+    /// Gives the session its full timeout again, for a sign of life that is no request.
+    pub fn touch(&self, now: Now) {
+        if let State::Open(session) = &self.state {
+            self.shared.sessions.touch(session, self.timeout_ms, now);
+        }
+    }
+
     /// Whether a handshake was answered.
     pub fn has_session(&self) -> bool {
         matches!(self.state, State::Open(_) | State::Leaving)

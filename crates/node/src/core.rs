@@ -63,6 +63,7 @@ enum Answer {
     Nobody,
     Write {
         link: Arc<Link>,
+        session: Arc<Session>,
         op: OpCode,
         xid: i32,
         received_ms: i64,
@@ -75,6 +76,7 @@ enum Answer {
     /// A request that could not be decoded.
     Refused {
         link: Arc<Link>,
+        session: Arc<Session>,
         xid: i32,
         received_ms: i64,
         code: ErrorCode,
@@ -186,7 +188,7 @@ impl Core {
             let settings = &self.shared.settings;
             self.next_sweep_ms = Some(at.max(now.mono_ms) + settings.container_check_interval_ms);
             let per_sweep = settings.container_max_per_minute as i64
-                * settings.container_check_interval_ms.max(60_000)
+                * settings.container_check_interval_ms
                 / 60_000;
             let candidates = self
                 .shared
@@ -256,10 +258,12 @@ impl Core {
                 };
                 self.prep.request(settings, &tree, &asker, op, &body, now)
             };
+        session.begin_write();
         match made {
             Ok(entry) => {
                 let answer = Answer::Write {
                     link,
+                    session,
                     op,
                     xid,
                     received_ms,
@@ -269,6 +273,7 @@ impl Core {
             Err(code) => {
                 let answer = Answer::Refused {
                     link,
+                    session,
                     xid,
                     received_ms,
                     code,
@@ -334,6 +339,7 @@ impl Core {
         let Some(append) = append else {
             let Answer::Refused {
                 link,
+                session,
                 xid,
                 received_ms,
                 code,
@@ -341,6 +347,7 @@ impl Core {
             else {
                 unreachable!("only refusals have nothing to log");
             };
+            session.end_write();
             let zxid = tree.last_processed_zxid();
             self.post(&link, FAILED, xid, zxid, received_ms, |out| {
                 reply::header(out, xid, zxid, code);
@@ -377,10 +384,12 @@ impl Core {
             }
             Answer::Write {
                 link,
+                session,
                 op,
                 xid,
                 received_ms,
             } => {
+                session.end_write();
                 let zxid = append.zxid;
                 let shown = match entry.txn {
                     Txn::Error { .. } => FAILED,

@@ -260,6 +260,11 @@ impl Link {
         self.wake();
     }
 
+    /// Whether something waits for the connection.
+    pub fn has_mail(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
     /// Takes what was left since the last look.
     pub(crate) fn collect(&self) -> Option<Mailbox> {
         if !self.pending.load(Ordering::Acquire) {

@@ -5,7 +5,7 @@ use crate::time::Now;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Session ids with this value would mark containers, so it is left out.
@@ -20,6 +20,9 @@ pub struct Session {
     expires_at_ms: AtomicI64,
     /// The bucket in which [`Expiry`] looks for it; entries in others are left over.
     bucket_ms: AtomicI64,
+    /// Writes that wait for the disk. The connection reads no further meanwhile, so that silence
+    /// says nothing of the client.
+    waiting: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -38,6 +41,14 @@ impl Session {
     /// Monotonic time at which it expires unless touched, ms.
     pub fn expires_at_ms(&self) -> i64 {
         self.expires_at_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_write(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_write(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether its end has begun.
@@ -114,6 +125,7 @@ impl Sessions {
             timeout_ms: AtomicI32::new(timeout_ms),
             expires_at_ms: AtomicI64::new(0),
             bucket_ms: AtomicI64::new(i64::MAX),
+            waiting: AtomicU32::new(0),
             state: Mutex::new(State {
                 closing: false,
                 link,
@@ -239,6 +251,13 @@ impl Expiry {
                     self.put(session, expires);
                     continue;
                 }
+                if session.waiting.load(Ordering::Relaxed) > 0 {
+                    drop(state);
+                    sessions.touch(&session, session.timeout_ms(), now);
+                    let expires = session.expires_at_ms();
+                    self.put(session, expires);
+                    continue;
+                }
                 state.closing = true;
                 drop(state);
                 due.push(session);
@@ -322,6 +341,18 @@ mod tests {
         assert!(session.is_closing());
         let again = sessions.attach(session.id, &password(session.id), 4000, &link(2), at(9000));
         assert!(again.is_err());
+    }
+
+    #[test]
+    fn a_session_does_not_expire_while_its_write_waits() {
+        let sessions = Sessions::new(1, 1000, at(0));
+        let mut expiry = Expiry::default();
+        let session = sessions.create(4000, &link(1), at(500));
+        session.begin_write();
+        assert!(expiry.due(&sessions, at(9000)).is_empty());
+        session.end_write();
+        assert!(expiry.due(&sessions, at(12_999)).is_empty());
+        assert_eq!(expiry.due(&sessions, at(14_000)).len(), 1);
     }
 
     #[test]

@@ -21,6 +21,18 @@ pub struct Disk {
     stats: Arc<DiskStats>,
 }
 
+/// A log thread that panicked answers nobody any more: a server that seems to live is worse than one
+/// that ends.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 struct Job {
     appends: Vec<Append>,
     queued: Instant,
@@ -78,6 +90,7 @@ impl Disk {
         let thread = std::thread::Builder::new()
             .name("log".into())
             .spawn(move || {
+                let _guard = AbortOnPanic;
                 let mut log = LogThread {
                     log,
                     slow_sync,

@@ -36,6 +36,9 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Hours between two purges when the configuration does not say.
 const DEFAULT_PURGE_HOURS: u32 = 1;
 
+/// How long a stop waits for connections to take over their last replies.
+const LAST_REPLIES: Duration = Duration::from_millis(250);
+
 /// How long a stop waits for what is under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -242,7 +245,9 @@ async fn serve_in(
             accepting.abort();
             server.shared.stop_serving();
             let _ = core_inbox.send(CoreInput::Stop);
-            running.await
+            let ended = running.await;
+            send_last_replies(&server).await;
+            ended
         }
         ended = &mut running => ended,
     };
@@ -255,6 +260,22 @@ async fn serve_in(
     match ended {
         Ok(ended) => ended,
         Err(error) => Err(StartError::Io(std::io::Error::other(error))),
+    }
+}
+
+/// Connections that have been woken for their last replies get a moment to send them.
+async fn send_last_replies(server: &Server) {
+    let deadline = Instant::now() + LAST_REPLIES;
+    let waits = || {
+        server
+            .shared
+            .links
+            .read()
+            .values()
+            .any(|link| link.has_mail())
+    };
+    while waits() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

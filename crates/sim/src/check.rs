@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use crate::disk::{Crash, Disk, FaultyFiles};
 use crate::history::{History, State, dump};
 use crate::run::choose_step;
-use crate::server::{Opened, Options, Server, open};
+use crate::server::{Opened, Options, Server, Step, open};
 use zooid_node::Now;
 use zooid_store::files::Files;
 use zooid_store::purge::verify;
@@ -30,7 +30,7 @@ pub enum Then {
     CrashInStart,
     /// The server goes on for a while, then comes a second crash.
     GoOn,
-    /// Newest snapshots have rotted, as many as may be with three of them.
+    /// Newest snapshots have rotted, as many as may be with three of them; after a purge once more.
     RotSnapshots,
     /// A bit of a log has rotted.
     RotLog,
@@ -112,6 +112,17 @@ pub fn check(
     let again = |error| format!("after a second crash behind the recovery: {error}");
     let second = open(&files, options).map_err(again)?;
     expect(&second, options, &seen).map_err(again)?;
+    if point.then == Then::RotSnapshots {
+        // A purge does not count the rotten ones: the next ones may rot too.
+        let mut server = Server::start(files.clone(), options, dice.any(), point.now)?;
+        let purged = server.step(Step::Purge, point.now);
+        purged.map_err(|error| error.to_string())?;
+        let mut disk = files.disk().crash(Crash::PowerNothingKept);
+        rot_snapshots(&mut disk, options, &mut dice);
+        let behind = |error| format!("behind a purge among rotten snapshots: {error}");
+        let third = open(&FaultyFiles::new(disk), options).map_err(behind)?;
+        expect(&third, options, &seen).map_err(behind)?;
+    }
     if point.then == Then::GoOn {
         let history = History::from(second.tree.tree);
         go_on(files, point, options, history, dice)

@@ -84,7 +84,7 @@ pub struct Meta {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody else has it.
-    #[error("held by process {}", .holder.map_or("?".to_string(), |pid| pid.to_string()))]
+    #[error("has it, process {}", .holder.map_or("?".to_string(), |pid| pid.to_string()))]
     Held {
         /// Process id found in the file.
         holder: Option<u32>,

@@ -2,6 +2,7 @@
 //! and sends all answers with one write.
 
 use crate::admin;
+use crate::clock::Clock;
 use crate::descriptors;
 use crate::state::{CoreInput, Server};
 use crate::strangers;
@@ -227,7 +228,7 @@ async fn drive(
         input.advance(progress.consumed);
         if !output.is_empty() && !ends_now(&progress.next) {
             let closing = matches!(&progress.next, Next::Close(_));
-            send(stream, &output, conn.link(), notify, closing).await?;
+            send(stream, &output, conn, server.clock, notify, closing).await?;
             output.clear();
             if output.capacity() > KEEP_BUFFER {
                 output = Vec::new();
@@ -238,7 +239,7 @@ async fn drive(
             Next::Wait => notify.notified().await,
             Next::Word(word) => {
                 let answer = admin::fourletter::answer(server, conn.link(), word, &input[4..]);
-                send(stream, &answer, conn.link(), notify, true).await?;
+                send(stream, &answer, conn, server.clock, notify, true).await?;
                 return Ok(End::Gone);
             }
             Next::More => {
@@ -275,10 +276,13 @@ fn ends_now(next: &Next) -> bool {
 
 /// Sends all of `output`. A client that takes nothing cannot hold a connection beyond its end: what
 /// the core leaves meanwhile is looked at, and the last words of a connection have a deadline.
+///
+/// Its requests wait meanwhile, its pings among them, so that taking bytes keeps its session alive.
 async fn send(
     stream: &mut TcpStream,
     mut output: &[u8],
-    link: &Link,
+    conn: &Conn,
+    clock: Clock,
     notify: &Notify,
     closing: bool,
 ) -> io::Result<()> {
@@ -291,12 +295,15 @@ async fn send(
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 count => {
                     output = &output[count..];
+                    if !output.is_empty() {
+                        conn.touch(clock.now());
+                    }
                     deadline = tokio::time::Instant::now() + LAST_WORDS;
                 }
             },
             () = notify.notified() => {
                 woken = true;
-                if link.ends_now() {
+                if conn.link().ends_now() {
                     break;
                 }
             }
