@@ -17,6 +17,7 @@ mod rng;
 mod server;
 mod shrink;
 mod variant;
+mod vocabulary;
 
 use std::process::ExitCode;
 
