@@ -8,7 +8,8 @@ use crate::run::choose_step;
 use crate::server::{Opened, Options, Server, Step, open};
 use zooid_node::Now;
 use zooid_store::files::Files;
-use zooid_store::purge::verify;
+use zooid_store::layout::NamedFile;
+use zooid_store::purge::{MIN_RETAIN, verify};
 
 /// What is known of the moment of a crash.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ pub enum Then {
     CrashInStart,
     /// The server goes on for a while, then comes a second crash.
     GoOn,
-    /// Newest snapshots have rotted, as many as may be with three of them; after a purge once more.
+    /// Newest snapshots have rotted, as many as may be with three of them; then comes a purge.
     RotSnapshots,
     /// A bit of a log has rotted.
     RotLog,
@@ -113,15 +114,18 @@ pub fn check(
     let second = open(&files, options).map_err(again)?;
     expect(&second, options, &seen).map_err(again)?;
     if point.then == Then::RotSnapshots {
-        // A purge does not count the rotten ones: the next ones may rot too.
+        let good = good_snapshots(&files, options).len();
         let mut server = Server::start(files.clone(), options, dice.any(), point.now)?;
         let purged = server.step(Step::Purge, point.now);
         purged.map_err(|error| error.to_string())?;
-        let mut disk = files.disk().crash(Crash::PowerNothingKept);
-        rot_snapshots(&mut disk, options, &mut dice);
+        let files = FaultyFiles::new(files.disk().crash(Crash::PowerNothingKept));
         let behind = |error| format!("behind a purge among rotten snapshots: {error}");
-        let third = open(&FaultyFiles::new(disk), options).map_err(behind)?;
+        let third = open(&files, options).map_err(behind)?;
         expect(&third, options, &seen).map_err(behind)?;
+        let left = good_snapshots(&files, options).len();
+        if left < good.min(MIN_RETAIN) {
+            return Err(behind(format!("of {good} good ones {left} are left")));
+        }
     }
     if point.then == Then::GoOn {
         let history = History::from(second.tree.tree);
@@ -215,11 +219,15 @@ pub fn expect(opened: &Opened, options: &Options, witness: &Witness<'_>) -> Resu
     Ok(zxid)
 }
 
+fn good_snapshots(files: &FaultyFiles, options: &Options) -> Vec<NamedFile> {
+    let mut snapshots = options.dirs.snapshots(files).unwrap_or_default();
+    snapshots.retain(|snapshot| verify(files, snapshot));
+    snapshots
+}
+
 /// Of three good snapshots, the two newest may be lost: a purge keeps what the third one needs.
 fn rot_snapshots(disk: &mut Disk, options: &Options, dice: &mut Dice) {
-    let files = FaultyFiles::new(disk.clone());
-    let mut snapshots = options.dirs.snapshots(&files).unwrap_or_default();
-    snapshots.retain(|snapshot| verify(&files, snapshot));
+    let snapshots = good_snapshots(&FaultyFiles::new(disk.clone()), options);
     let bad = dice.below(snapshots.len().min(3) as u64) as usize;
     for snapshot in &snapshots[..bad] {
         // Somewhere in the middle: compressed formats have bytes in front that mean nothing.
