@@ -14,7 +14,7 @@ mod test;
 mod tidy;
 mod tools;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -65,13 +65,13 @@ fn run(arguments: &[String]) -> Result<bool> {
     }
 }
 
-/// The root of the repository.
+/// The root of the repository. `cargo run` says where it is; what was compiled in is wrong when two
+/// clones build into one folder.
 fn repo() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask
-        .parent()
-        .expect("xtask is a folder of the repository")
-        .to_path_buf()
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = xtask.parent().expect("xtask is a folder of the repository");
+    root.to_path_buf()
 }
 
 /// Where cargo builds, and where logs and downloads of the tests go.
