@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         }
     }
     println!("{tally}");
-    report(&tally, &failures, only_run.is_none() && points >= 20_000)
+    report(&tally, &failures, only_run.is_none() && points >= 100_000)
 }
 
 fn report(tally: &Tally, failures: &[Failure], whole: bool) -> ExitCode {
