@@ -316,6 +316,11 @@ fn decode_lenient(mut bytes: &[u8], joins_surrogates: bool) -> String {
                         text.push(char::REPLACEMENT_CHARACTER);
                         3
                     }
+                    // Half a surrogate is one replacement character in Java, two in Rust.
+                    (None, _) if matches!(bad, [0xED, 0xA0..=0xBF, ..]) => {
+                        text.push(char::REPLACEMENT_CHARACTER);
+                        2
+                    }
                     (None, _) => {
                         text.push(char::REPLACEMENT_CHARACTER);
                         error.error_len().unwrap_or(bad.len())
@@ -531,5 +536,8 @@ mod tests {
         assert_eq!(decoded(&[b'/', 0xFF, b'a']), "/\u{FFFD}a");
         assert_eq!(decoded(&[0xED, 0xA0, 0xBD, b'x']), "\u{FFFD}x");
         assert_eq!(decoded(&[0xE2, 0x82]), "\u{FFFD}");
+        assert_eq!(decoded(&[b'/', 0xED, 0xA0]), "/\u{FFFD}");
+        assert_eq!(decoded(&[0xED, 0xA0, b'x']), "\u{FFFD}x");
+        assert_eq!(decoded(&[0xED]), "\u{FFFD}");
     }
 }
