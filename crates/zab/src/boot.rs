@@ -1,0 +1,65 @@
+//! What a peer starts with.
+
+use crate::io::{Proposal, Sid};
+
+/// Settings that do not change while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Params {
+    /// Own number.
+    pub sid: Sid,
+    /// Length of a tick, ms.
+    pub tick_ms: u64,
+    /// Ticks that discovery and synchronisation may take.
+    pub init_limit: u64,
+    /// Ticks that a leader and a learner may be out of touch.
+    pub sync_limit: u64,
+    /// Ticks that a learner tries to reach its leader; 0: as `init_limit`.
+    pub connect_limit: u64,
+    /// To give up connecting for votes after, ms (`zookeeper.cnxTimeout`).
+    pub election_connect_ms: u64,
+    /// How long an election waits for a better vote where one can still come, ms. Java: 200.
+    pub finalize_wait_ms: u64,
+    /// The first pause before votes are sent again, ms. Java: 200.
+    pub min_notification_ms: u64,
+    /// The longest pause before votes are sent again, ms. Java: 60000.
+    pub max_notification_ms: u64,
+    /// Whether members may change at run time (`reconfigEnabled`).
+    pub reconfig: bool,
+    /// Whether a single participant may be left (`standaloneEnabled`).
+    pub standalone_enabled: bool,
+    /// Whether this server is configured as an observer (`peerType`, where the list is silent).
+    pub observer: bool,
+    /// The longest packet that is accepted, bytes.
+    pub max_packet: usize,
+    /// Transactions that are kept in memory for learners that were away, and their bytes.
+    pub history_entries: usize,
+    /// Their bytes.
+    pub history_bytes: usize,
+    /// Seed of all random choices.
+    pub seed: u64,
+}
+
+/// What the disk held, after it was made durable: the tail of the log that was read may not have
+/// been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// Settings.
+    pub params: Params,
+    /// The configuration in force, as text (`server.N=…` and `version=`).
+    pub config: String,
+    /// A newer one that was seen but not committed.
+    pub next_config: Option<String>,
+    /// `acceptedEpoch`.
+    pub accepted_epoch: i64,
+    /// `currentEpoch`.
+    pub current_epoch: i64,
+    /// The last zxid in log or snapshot; the state machine has everything up to it.
+    pub last_zxid: i64,
+    /// What the log on disk holds, as runs without a gap in them, oldest first: first and last
+    /// zxid of each. Only what lies behind the newest state that a leader sent belongs here.
+    pub log: Vec<(i64, i64)>,
+    /// The newest entries of the log, without a gap, ending with `last_zxid`; may be empty.
+    pub recent: Vec<Proposal>,
+    /// The server has lost its data, or may have: it does not vote for anyone.
+    pub may_have_lost_data: bool,
+}
