@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Tidy,
     /// One command that succeeds or fails.
     Command(&'static [&'static str]),
+    /// The same, and what it says is shown also when it succeeds.
+    Report(&'static [&'static str]),
     /// A `cargo test`, whose results are counted.
     CargoTest(&'static [&'static str]),
     /// A folder `interop/NAME` with an `install`, which other suites need.
@@ -138,6 +140,12 @@ pub(crate) const PARTS: &[Part] = &[
             "zooid-cli",
         ]),
         &[],
+    ),
+    cargo(
+        "instructions",
+        "instructions of small pieces, compared with those noted: tells, and fails for names only",
+        Kind::Report(&["cargo", "xtask", "bench-instructions"]),
+        &["valgrind"],
     ),
     Part {
         name: "oracle",
