@@ -162,6 +162,12 @@ pub(crate) const PARTS: &[Part] = &[
         false,
         &[],
     ),
+    suite(
+        "bench",
+        "the load generator: does it do what it counts",
+        false,
+        &[],
+    ),
     suite("java", "the official Java client", true, JAVA),
     suite("curator", "Curator and its recipes", true, JAVA),
     suite("python", "kazoo and its recipes", true, &["python3-venv"]),
