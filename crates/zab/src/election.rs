@@ -197,3 +197,6 @@ impl Elections {
         step.events
     }
 }
+
+#[cfg(test)]
+mod tests;

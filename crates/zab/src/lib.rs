@@ -15,6 +15,8 @@ mod out;
 mod quorum;
 #[allow(dead_code, reason = "its users come with the next commits")]
 mod vote;
+#[cfg(test)]
+mod vote_testing;
 
 pub use boot::{Boot, Params};
 pub use io::{ConnId, DiskOp, Effect, Forwarded, Input, Port, Proposal, Role, Sid, Token};

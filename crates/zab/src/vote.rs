@@ -686,3 +686,6 @@ impl FastLeaderElection {
         frame
     }
 }
+
+#[cfg(test)]
+mod tests;
