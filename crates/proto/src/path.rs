@@ -63,15 +63,18 @@ pub fn validate(path: &str) -> Result<(), PathError> {
 /// Names of printable ASCII that are not empty and do not start with a dot: nearly all are, and one
 /// quick look tells.
 fn is_plain(names: &[u8]) -> bool {
-    let mut before = b'/';
-    for &b in names {
-        let starts = before == b'/';
-        if !(0x20..0x7F).contains(&b) || starts && (b == b'/' || b == b'.') {
-            return false;
-        }
-        before = b;
-    }
-    true
+    let [first, rest @ ..] = names else {
+        return false;
+    };
+    // Without a way out on the way, so that the compiler looks at many bytes at once.
+    let printable = names
+        .iter()
+        .fold(true, |all, b| all & matches!(b, 0x20..0x7F));
+    let starts = names.iter().zip(rest);
+    let odd = starts.fold(false, |any, (a, b)| {
+        any | (*a == b'/') & ((*b == b'/') | (*b == b'.'))
+    });
+    printable & !odd & !matches!(first, b'/' | b'.')
 }
 
 /// Where the last `/` is. Names are short: a plain loop finds it before a search for long text has
