@@ -1,6 +1,7 @@
 //! The tree as it will be when all transactions under way are applied (`outstandingChanges` in
 //! Java). Writes are checked against it.
 
+use hashbrown::hash_map::EntryRef;
 use hashbrown::{HashMap, HashSet};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -114,17 +115,15 @@ impl View {
             }
         };
         self.digest = self.digest.wrapping_sub(before).wrapping_add(record.digest);
-        let key = match self.by_path.get_key_value(path) {
-            Some((key, _)) => key.clone(),
-            None => Arc::from(path),
+        let mut records = match self.by_path.entry_ref(path) {
+            EntryRef::Occupied(records) => records,
+            EntryRef::Vacant(place) => place.insert_entry(VecDeque::new()),
         };
+        let key = records.key().clone();
         if let Some(owner) = record.owner() {
             self.owned.entry(owner).or_default().push_back(key.clone());
         }
-        self.by_path
-            .entry(key.clone())
-            .or_default()
-            .push_back((zxid, record));
+        records.get_mut().push_back((zxid, record));
         self.order.push_back((zxid, key));
     }
 
@@ -151,13 +150,12 @@ impl View {
         pop: impl FnOnce(&mut VecDeque<(i64, Record)>) -> Option<(i64, Record)>,
         pop_owned: impl FnOnce(&mut VecDeque<Arc<str>>) -> Option<Arc<str>>,
     ) {
-        let records = self
-            .by_path
-            .get_mut(path)
-            .expect("every change has a record");
-        let dropped = pop(records);
-        if records.is_empty() {
-            self.by_path.remove(path);
+        let EntryRef::Occupied(mut records) = self.by_path.entry_ref(path) else {
+            unreachable!("every change has a record");
+        };
+        let dropped = pop(records.get_mut());
+        if records.get().is_empty() {
+            records.remove();
         }
         if let Some(owner) = dropped.and_then(|(_, record)| record.owner()) {
             let paths = self
