@@ -9,7 +9,7 @@ use crate::time::Now;
 use crate::view::{AclRef, DataRef, Record, View};
 use std::borrow::Cow;
 use std::sync::Arc;
-use zooid_proto::client::{MultiOp, MultiRequest, create_mode};
+use zooid_proto::client::{CreateRequest, CreateTtlRequest, MultiOp, MultiRequest, create_mode};
 use zooid_proto::jute::{Buf, List, Str};
 use zooid_proto::ops::Request;
 use zooid_proto::path;
@@ -190,6 +190,9 @@ struct Work<'w> {
     now: Now,
 }
 
+/// The ttl of creates that have none, ms.
+const NO_TTL: i64 = -1;
+
 /// The common part of all creates.
 struct Create<'b> {
     path: Str<'b>,
@@ -203,26 +206,10 @@ impl<'w> Work<'w> {
     fn make<'b>(&mut self, request: Request<'b>) -> Result<Txn<'b>, ErrorCode> {
         match request {
             Request::Multi(multi) => self.multi(multi.ops),
-            Request::Create(r) => {
-                self.create(OpCode::Create, Create::new(r.path, r.data, r.acl, r.flags))
-            }
-            Request::Create2(r) => {
-                self.create(OpCode::Create2, Create::new(r.path, r.data, r.acl, r.flags))
-            }
-            Request::CreateContainer(r) => self.create(
-                OpCode::CreateContainer,
-                Create::new(r.path, r.data, r.acl, r.flags),
-            ),
-            Request::CreateTtl(r) => {
-                let create = Create {
-                    path: r.path,
-                    data: r.data,
-                    acl: r.acl,
-                    flags: r.flags,
-                    ttl_ms: r.ttl_ms,
-                };
-                self.create(OpCode::CreateTtl, create)
-            }
+            Request::Create(r) => self.create(OpCode::Create, r.into()),
+            Request::Create2(r) => self.create(OpCode::Create2, r.into()),
+            Request::CreateContainer(r) => self.create(OpCode::CreateContainer, r.into()),
+            Request::CreateTtl(r) => self.create(OpCode::CreateTtl, r.into()),
             Request::Delete(r) => self.delete(r.path, r.version),
             Request::DeleteContainer(r) => self.delete_container(r.path),
             Request::SetData(r) => self.set_data(r.path, r.data, r.version),
@@ -603,38 +590,20 @@ impl<'w> Work<'w> {
             MultiOp::Create(r) | MultiOp::Create2(r) | MultiOp::CreateContainer(r)
                 if r.flags == create_mode::CONTAINER =>
             {
-                self.create(
-                    OpCode::CreateContainer,
-                    Create::new(r.path, r.data, r.acl, r.flags),
-                )
+                self.create(OpCode::CreateContainer, r.into())
             }
-            MultiOp::Create(r) => {
-                self.create(OpCode::Create, Create::new(r.path, r.data, r.acl, r.flags))
-            }
-            MultiOp::Create2(r) => {
-                self.create(OpCode::Create2, Create::new(r.path, r.data, r.acl, r.flags))
-            }
-            MultiOp::CreateContainer(r) => self.create(
-                OpCode::CreateContainer,
-                Create::new(r.path, r.data, r.acl, r.flags),
-            ),
-            MultiOp::CreateTtl(r) if r.flags == create_mode::CONTAINER => self.create(
-                OpCode::CreateContainer,
-                Create::new(r.path, r.data, r.acl, r.flags),
-            ),
+            MultiOp::Create(r) => self.create(OpCode::Create, r.into()),
+            MultiOp::Create2(r) => self.create(OpCode::Create2, r.into()),
+            MultiOp::CreateContainer(r) => self.create(OpCode::CreateContainer, r.into()),
+            // The mode decides, not the operation: a part without a TTL mode loses its ttl.
             MultiOp::CreateTtl(r) if !create_mode::is_ttl(r.flags) => {
-                self.create(OpCode::Create, Create::new(r.path, r.data, r.acl, r.flags))
-            }
-            MultiOp::CreateTtl(r) => {
-                let create = Create {
-                    path: r.path,
-                    data: r.data,
-                    acl: r.acl,
-                    flags: r.flags,
-                    ttl_ms: r.ttl_ms,
+                let op = match r.flags {
+                    create_mode::CONTAINER => OpCode::CreateContainer,
+                    _ => OpCode::Create,
                 };
-                self.create(OpCode::CreateTtl, create)
+                self.create(op, Create::from(r).without_ttl())
             }
+            MultiOp::CreateTtl(r) => self.create(OpCode::CreateTtl, r.into()),
             MultiOp::Delete(r) => self.delete(r.path, r.version),
             MultiOp::SetData(r) => self.set_data(r.path, r.data, r.version),
             MultiOp::Check(r) => self.check(r.path, r.version),
@@ -665,14 +634,35 @@ impl<'w> Work<'w> {
     }
 }
 
-impl<'b> Create<'b> {
-    fn new(path: Str<'b>, data: Buf<'b>, acl: List<Acl<'b>>, flags: i32) -> Create<'b> {
+impl<'b> From<CreateRequest<'b>> for Create<'b> {
+    fn from(request: CreateRequest<'b>) -> Create<'b> {
         Create {
-            path,
-            data,
-            acl,
-            flags,
-            ttl_ms: -1,
+            path: request.path,
+            data: request.data,
+            acl: request.acl,
+            flags: request.flags,
+            ttl_ms: NO_TTL,
+        }
+    }
+}
+
+impl<'b> From<CreateTtlRequest<'b>> for Create<'b> {
+    fn from(request: CreateTtlRequest<'b>) -> Create<'b> {
+        Create {
+            path: request.path,
+            data: request.data,
+            acl: request.acl,
+            flags: request.flags,
+            ttl_ms: request.ttl_ms,
+        }
+    }
+}
+
+impl<'b> Create<'b> {
+    fn without_ttl(self) -> Create<'b> {
+        Create {
+            ttl_ms: NO_TTL,
+            ..self
         }
     }
 }

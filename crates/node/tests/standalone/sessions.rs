@@ -4,9 +4,12 @@ use crate::driver::{Frame, World, create, exists, get, set};
 use std::sync::atomic::Ordering;
 use zooid_node::{Closing, Settings};
 use zooid_proto::ErrorCode;
-use zooid_proto::client::{CreateRequest, CreateTtlRequest, Empty, create_mode, event};
+use zooid_proto::client::{
+    CreateRequest, CreateTtlRequest, Empty, MultiOp, MultiRequest, create_mode, event,
+};
 use zooid_proto::ops::Request;
 use zooid_proto::records::Acl;
+use zooid_tree::OwnerClass;
 
 fn settings() -> Settings {
     Settings {
@@ -138,6 +141,36 @@ fn a_start_gives_each_session_its_time_again() {
     assert!(again.shared.tree.read().get("/e").is_none());
     let (_, gone) = again.attach(4000, response.session_id, response.password);
     assert_eq!(gone.session_id, 0);
+}
+
+/// The mode decides what a part of a multi makes; a ttl that does not belong to it is lost, where
+/// the operation by itself would be refused for it.
+#[test]
+fn a_part_that_makes_no_ttl_node_loses_its_ttl() {
+    let mut world = World::new(settings());
+    let (client, _) = world.connect(60_000);
+    let part = |path: &'static str, flags| {
+        MultiOp::CreateTtl(CreateTtlRequest {
+            path: Some(path.into()),
+            data: None,
+            acl: Some(vec![Acl::new(31, "world", "anyone")]),
+            flags,
+            ttl_ms: 5000,
+        })
+    };
+    let ops = vec![
+        part("/plain", create_mode::PERSISTENT),
+        part("/container", create_mode::CONTAINER),
+        part("/ttl", create_mode::PERSISTENT_WITH_TTL),
+    ];
+    world.send(client, &Request::Multi(MultiRequest { ops }));
+    world.sync();
+    assert_eq!(world.frames(client)[0].err(), ErrorCode::Ok);
+    let tree = world.shared.tree.read();
+    let class = |path| tree.get(path).map(|node| node.owner_class());
+    assert_eq!(class("/plain"), Some(OwnerClass::Void));
+    assert_eq!(class("/container"), Some(OwnerClass::Container));
+    assert_eq!(class("/ttl"), Some(OwnerClass::Ttl(5000)));
 }
 
 #[test]
