@@ -196,15 +196,21 @@ impl Links {
     /// Whom to stay connected with from now on, and whether votes are waited for.
     pub(crate) fn want(&mut self, wanted: BTreeSet<Sid>, urgent: bool, now: u64, out: &mut Out) {
         let begins = urgent && !self.urgent;
+        let ring_after = if urgent {
+            RING_AFTER_MS
+        } else {
+            REDIAL_IDLE_MS
+        };
         self.wanted = wanted;
         self.wanted.remove(&self.sid);
         self.urgent = urgent;
         for &sid in &self.wanted {
+            let unknown = !self.others.contains_key(&sid);
             let other = self.others.entry(sid).or_default();
-            if begins {
+            if begins || unknown {
                 (other.pause, other.failures) = (0, 0);
                 other.dial_at = if sid > self.sid {
-                    now.saturating_add(RING_AFTER_MS)
+                    now.saturating_add(ring_after)
                 } else {
                     now
                 };

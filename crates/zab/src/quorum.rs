@@ -101,9 +101,14 @@ impl Verifier {
         self.voters.contains(&sid)
     }
 
-    /// What the vote of a server weighs; 0 for those without one, where Java has no answer.
+    /// What the vote of a server weighs. Where majorities decide that is 1, for whomever, as in
+    /// Java; with groups it is 0 for those without a vote, where Java has no answer.
     pub(crate) fn weight(&self, sid: Sid) -> i64 {
-        self.weights.get(&sid).copied().unwrap_or(0)
+        if self.membership.hierarchical {
+            self.weights.get(&sid).copied().unwrap_or(0)
+        } else {
+            1
+        }
     }
 
     /// Whether the voters among `sids` decide.
@@ -211,7 +216,7 @@ mod tests {
         assert!(quorum(&five, &[1, 2, 5]));
         assert!(!quorum(&members("", 4), &[1, 2]));
         assert!(!quorum(&members("", 2), &[1]));
-        assert_eq!((five.weight(1), five.weight(6)), (1, 0));
+        assert_eq!((five.weight(1), five.weight(6)), (1, 1));
     }
 
     #[test]

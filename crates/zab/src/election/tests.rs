@@ -278,6 +278,19 @@ fn a_smaller_server_rings_and_is_called_back() {
 }
 
 #[test]
+fn who_has_a_leader_rings_late() {
+    let mut server = Server::new(1, recorded());
+    let following = vote(2, 0, 1, 1);
+    server
+        .elections
+        .settle(PeerState::Following, following, 0, &mut server.out);
+    server.wait(1999);
+    assert_eq!(server.dials(), [], "2 and 3 call when they like");
+    server.wait(1);
+    assert_eq!(server.dials().len(), 2, "it may be Java, which does not");
+}
+
+#[test]
 fn a_larger_server_calls_back_who_rings_and_not_twice() {
     let mut server = Server::new(3, recorded());
     let following = vote(2, 0, 1, 1);
