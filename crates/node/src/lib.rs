@@ -32,6 +32,7 @@ pub mod snapshot;
 pub mod stats;
 pub mod throttle;
 pub mod time;
+pub mod transfer;
 mod view;
 
 pub use conn::{Closing, Conn, Next, Progress, Submit};

@@ -131,6 +131,14 @@ impl<'p> Recovery<'p> {
         })
     }
 
+    /// The tree of a state that another server sent.
+    pub(crate) fn into_tree(self) -> Tree {
+        match self.state {
+            State::Replaying(tree) => *tree,
+            State::Loading(_) => unreachable!("the state was ended"),
+        }
+    }
+
     fn loader(&mut self) -> &mut TreeLoader {
         match &mut self.state {
             State::Loading(loader) => loader,

@@ -41,6 +41,8 @@ pub struct Shared {
     /// How many may connect.
     pub throttle: Mutex<Throttle>,
     serving: AtomicBool,
+    /// Whether another server leads: what only a leader can answer goes through the core.
+    learning: AtomicBool,
     next_conn: AtomicU64,
 }
 
@@ -72,6 +74,7 @@ impl Shared {
             digest_log: Mutex::default(),
             load_ms,
             serving: AtomicBool::new(true),
+            learning: AtomicBool::new(false),
             next_conn: AtomicU64::new(1),
         }
     }
@@ -86,9 +89,20 @@ impl Shared {
         self.serving.load(Ordering::Relaxed)
     }
 
-    /// Stops taking requests: the server is about to end.
+    /// Stops taking requests: the server is about to end, or has no leader.
     pub fn stop_serving(&self) {
         self.serving.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes requests, of its own right or, when `learning`, for a leader elsewhere.
+    pub(crate) fn start_serving(&self, learning: bool) {
+        self.learning.store(learning, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Release);
+    }
+
+    /// Whether another server leads.
+    pub fn is_learning(&self) -> bool {
+        self.learning.load(Ordering::Relaxed)
     }
 }
 
