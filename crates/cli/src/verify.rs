@@ -95,7 +95,6 @@ fn look(
     let options = RecoverOptions {
         trust_empty: config.snapshot.trust_empty,
         autocreate: config.db_autocreate,
-        read_only: true,
         max_payload: i32::MAX as usize,
     };
     let mut recovery = Recovery::new(&settings, |_| {});
@@ -258,6 +257,24 @@ fn verdict(
         };
         let _ = writeln!(text, "warning: {warning}{repair}");
     }
+    if let Some(first) = &tree.mismatches.first {
+        let _ = writeln!(
+            text,
+            "warning: {} digests in the log differ from the tree, the first at offset {} of {} \
+             (zxid {:#x}); behind that they agree",
+            tree.mismatches.count,
+            first.offset,
+            first.file.display(),
+            first.zxid
+        );
+    }
+    if let Some(zxid) = tree.mismatches.snapshot {
+        let _ = writeln!(
+            text,
+            "warning: the digest in the snapshot (zxid {zxid:#x}) differs from its tree, and no \
+             transaction behind it decides"
+        );
+    }
     for session in &tree.orphan_sessions {
         let _ = writeln!(
             text,
@@ -286,16 +303,6 @@ fn verdict(
         tree.tree.len(),
         tree.tree.sessions().len()
     );
-    if tree.mismatches.count > 0 {
-        let _ = writeln!(
-            text,
-            "the server would start {state}, but from zxid {:#x} on {} digests in the log differ \
-             from the tree: the data are NOT what was served; compare them with another member, \
-             or restore a backup",
-            tree.mismatches.first_zxid, tree.mismatches.count
-        );
-        return false;
-    }
     let _ = writeln!(text, "the server would start {state}");
     true
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::members::Membership;
+use crate::Membership;
 
 /// The four-letter words that exist.
 pub const FOUR_LETTER_WORDS: [&str; 18] = [

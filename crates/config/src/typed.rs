@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::config::*;
 use crate::keys::Key;
-use crate::members::{Membership, Role};
 use crate::os;
 use crate::problem::{Level, Problem};
 use crate::registry;
 use crate::settings::Settings;
+use crate::{Membership, Role};
 
 const AUTH_CLASSES: &str = "org.apache.zookeeper.server.auth.";
 const METRICS_CLASSES: [(&str, MetricsProvider); 3] = [

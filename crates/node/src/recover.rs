@@ -1,20 +1,21 @@
 //! The tree from a data directory: snapshot first, then the log behind it.
 
 use crate::settings::Settings;
+use crate::shared::DigestLog;
 use std::mem;
+use std::path::PathBuf;
 use zooid_proto::records::Acl;
-use zooid_proto::txn::LogEntry;
-use zooid_store::recover::{Progress, Restore};
-use zooid_store::snapshot::{SnapshotMeta, SnapshotNode, SnapshotSink};
-use zooid_tree::{DIGEST_VERSION, LoadError, Tree, TreeLoader, TreeOptions};
+use zooid_proto::txn::{LogEntry, Txn};
+use zooid_store::recover::{EntryAt, Progress, Restore};
+use zooid_store::snapshot::{SnapshotDigest, SnapshotMeta, SnapshotNode, SnapshotSink};
+use zooid_tree::owner::CONTAINER_OWNER;
+use zooid_tree::{DIGEST_VERSION, LoadError, Tree, TreeLoader, TreeOptions, node_digest};
 
 /// Fills a tree from what the store reads.
 pub struct Recovery<'p> {
     options: TreeOptions,
     state: State,
-    /// Digests are not compared up to here: the snapshot may hold parts of these transactions.
-    window_zxid: i64,
-    mismatches: Mismatches,
+    digests: Digests,
     nodes: u64,
     progress: Box<dyn FnMut(Stage<'_>) + 'p>,
 }
@@ -36,21 +37,41 @@ enum State {
     Replaying(Box<Tree>),
 }
 
-/// Transactions whose digest was not that of the tree behind them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Digests that were not those of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mismatches {
     /// How many.
     pub count: u64,
-    /// zxid of the first.
-    pub first_zxid: i64,
+    /// The first one of the log.
+    pub first: Option<Mismatch>,
+    /// That of the snapshot, unless one of the log agreed behind it. Java notes it while it
+    /// applies transactions: the snapshot may hold a part of the next one.
+    pub snapshot: Option<i64>,
+}
+
+/// A digest in the log that is not that of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The log.
+    pub file: PathBuf,
+    /// Where its entry starts.
+    pub offset: u64,
+    /// zxid of the entry.
+    pub zxid: i64,
+    /// The digest in the entry.
+    pub expected: i64,
+    /// The digest of the tree.
+    pub found: i64,
 }
 
 /// A recovered tree.
 pub struct RecoveredTree {
     /// The tree.
     pub tree: Tree,
-    /// Digests that did not agree during replay.
+    /// Digests that did not agree during replay, before others did again.
     pub mismatches: Mismatches,
+    /// Digests on the way, for the `hash` command.
+    pub digest_log: DigestLog,
     /// Sessions that owned nodes without being in the session table, now removed with them.
     pub orphan_sessions: Vec<i64>,
 }
@@ -70,6 +91,17 @@ pub enum RecoveryError {
         /// One of them.
         first: String,
     },
+    /// The state is not the one that was served.
+    #[error(
+        "log {file} does not fit the data: the digest in the entry at offset {offset} (zxid \
+         0x{zxid:x}) is {expected:#x}, that of the tree is {found:#x}, and none behind it agrees: \
+         these are not the data that were served; restore the directory from a backup, or, in an \
+         ensemble, empty it and let the server fetch everything from the leader; to serve what is \
+         there, start once with -Dzookeeper.digest.enabled=false",
+        file = .0.file.display(), offset = .0.offset, zxid = .0.zxid, expected = .0.expected,
+        found = .0.found
+    )]
+    Digest(Box<Mismatch>),
     /// The nodes would be taken for ephemeral ones and deleted.
     #[error(
         "the data hold nodes with a time to live (owner 0x{owner:x}), and \
@@ -93,8 +125,7 @@ impl<'p> Recovery<'p> {
         Recovery {
             options,
             state: State::Replaying(Box::new(Tree::new(options))),
-            window_zxid: 0,
-            mismatches: Mismatches::default(),
+            digests: Digests::default(),
             nodes: 0,
             progress: Box::new(progress),
         }
@@ -120,13 +151,15 @@ impl<'p> Recovery<'p> {
         if let Some(owner) = ttl_owner.filter(|_| !self.options.extended_types) {
             return Err(RecoveryError::TtlNodes { owner: *owner });
         }
+        let (mismatches, digest_log) = self.digests.judge(&tree)?;
         for session in &orphan_sessions {
             let zxid = tree.last_processed_zxid();
             tree.kill_session(*session, zxid, &mut ());
         }
         Ok(RecoveredTree {
             tree: *tree,
-            mismatches: self.mismatches,
+            mismatches,
+            digest_log,
             orphan_sessions,
         })
     }
@@ -172,9 +205,8 @@ impl SnapshotSink for Recovery<'_> {
 impl Restore for Recovery<'_> {
     fn begin(&mut self) {
         self.state = State::Loading(Box::new(TreeLoader::new(self.options)));
-        self.window_zxid = 0;
+        self.digests = Digests::default();
         self.nodes = 0;
-        self.mismatches = Mismatches::default();
     }
 
     fn end_snapshot(&mut self, zxid: i64, meta: &SnapshotMeta) -> Result<(), String> {
@@ -184,7 +216,9 @@ impl Restore for Recovery<'_> {
         };
         let mut tree = loader.finish().map_err(|error| error.to_string())?;
         tree.set_last_processed_zxid(zxid);
-        self.window_zxid = meta.digest.map_or(0, |digest| digest.zxid);
+        if self.options.digest_enabled {
+            self.digests.begin(meta.digest, &tree);
+        }
         self.state = State::Replaying(Box::new(tree));
         Ok(())
     }
@@ -193,25 +227,14 @@ impl Restore for Recovery<'_> {
         self.state = State::Replaying(Box::new(Tree::new(self.options)));
     }
 
-    fn txn(&mut self, zxid: i64, payload: &[u8]) -> Result<(), String> {
+    fn txn(&mut self, at: EntryAt<'_>, payload: &[u8]) -> Result<(), String> {
         let State::Replaying(tree) = &mut self.state else {
             unreachable!("the store ends the snapshot before it replays");
         };
         let entry = LogEntry::decode(payload).map_err(|error| error.to_string())?;
         tree.apply(&entry.header, &entry.txn, &mut ());
-        // A repeated entry leaves the tree as it was; its digest is that of another moment.
-        let comparable = self.options.digest_enabled
-            && zxid > self.window_zxid
-            && zxid == tree.last_processed_zxid();
-        if let Some(digest) = entry
-            .digest
-            .filter(|d| comparable && d.version == DIGEST_VERSION)
-            && digest.tree_digest != tree.digest()
-        {
-            if self.mismatches.count == 0 {
-                self.mismatches.first_zxid = zxid;
-            }
-            self.mismatches.count += 1;
+        if self.options.digest_enabled {
+            self.digests.compare(at, &entry, tree);
         }
         Ok(())
     }
@@ -219,4 +242,155 @@ impl Restore for Recovery<'_> {
     fn progress(&mut self, progress: &Progress<'_>) {
         (self.progress)(Stage::Store(*progress));
     }
+}
+
+/// Compares what the log says with the tree.
+///
+/// The digest of an entry covers the whole tree: when the last one agrees, the tree is what was
+/// served, whatever was wrong on the way. Java makes some wrong ones (see [`Digests::explained`]),
+/// reports them and goes on; so a difference counts only if it lasts to the end.
+#[derive(Default)]
+struct Digests {
+    /// The snapshot may hold parts of transactions up to here; nothing is compared before.
+    window: Option<SnapshotDigest>,
+    mismatches: Mismatches,
+    /// Since then no digest agreed.
+    lasting: Option<Mismatch>,
+    /// The last one that agreed, unless transactions without a digest changed the tree behind it.
+    agreed: Option<Agreed>,
+    /// The log that it is in.
+    file: PathBuf,
+    /// What a digest that is known to be wrong is too much by.
+    off_by: i64,
+    log: DigestLog,
+}
+
+struct Agreed {
+    offset: u64,
+    zxid: i64,
+    digest: i64,
+}
+
+impl Digests {
+    /// Behind a snapshot.
+    fn begin(&mut self, digest: Option<SnapshotDigest>, tree: &Tree) {
+        let zxid = tree.last_processed_zxid();
+        self.window = digest.filter(|digest| digest.zxid >= zxid && digest.zxid > 0);
+        self.end_window(zxid, tree);
+    }
+
+    /// Whether there is no window any more, behind comparing at its end.
+    fn end_window(&mut self, zxid: i64, tree: &Tree) -> bool {
+        match self.window {
+            None => true,
+            Some(digest) => {
+                if zxid >= digest.zxid {
+                    self.window = None;
+                    let known = digest.version == DIGEST_VERSION && zxid == digest.zxid;
+                    if known && digest.value != tree.digest() {
+                        self.mismatches.count += 1;
+                        self.mismatches.snapshot = Some(zxid);
+                    }
+                }
+                false
+            }
+        }
+    }
+
+    /// Behind a transaction.
+    fn compare(&mut self, at: EntryAt<'_>, entry: &LogEntry<'_>, tree: &Tree) {
+        // A repeated entry leaves the tree as it was; its digest is that of another moment.
+        if at.zxid != tree.last_processed_zxid() || !self.end_window(at.zxid, tree) {
+            return;
+        }
+        self.log.note(at.zxid, tree.digest());
+        let Some(digest) = entry.digest.filter(|d| d.version == DIGEST_VERSION) else {
+            if !matches!(entry.txn, Txn::Error { .. }) {
+                self.agreed = None;
+            }
+            return;
+        };
+        let (expected, found) = (digest.tree_digest, tree.digest());
+        let off_by = expected.wrapping_sub(found);
+        if off_by == 0 {
+            self.lasting = None;
+            self.mismatches.snapshot = None;
+            self.off_by = 0;
+            if self.file.as_os_str() != at.file.as_os_str() {
+                self.file = at.file.to_path_buf();
+            }
+            self.agreed = Some(Agreed {
+                offset: at.offset,
+                zxid: at.zxid,
+                digest: expected,
+            });
+            return;
+        }
+        let mismatch = Mismatch {
+            file: at.file.to_path_buf(),
+            offset: at.offset,
+            zxid: at.zxid,
+            expected,
+            found,
+        };
+        self.agreed = None;
+        self.mismatches.count += 1;
+        self.mismatches
+            .first
+            .get_or_insert_with(|| mismatch.clone());
+        if off_by == self.off_by || explained(off_by, entry, tree) {
+            self.off_by = off_by;
+        } else {
+            self.lasting.get_or_insert(mismatch);
+        }
+    }
+
+    /// Behind everything.
+    fn judge(self, tree: &Tree) -> Result<(Mismatches, DigestLog), RecoveryError> {
+        if let Some(mismatch) = self.lasting {
+            return Err(RecoveryError::Digest(Box::new(mismatch)));
+        }
+        // Entries that came again, out of their order, may have undone what came behind them.
+        if let Some(agreed) = self.agreed
+            && agreed.digest != tree.digest()
+        {
+            return Err(RecoveryError::Digest(Box::new(Mismatch {
+                file: self.file,
+                offset: agreed.offset,
+                zxid: agreed.zxid,
+                expected: agreed.digest,
+                found: tree.digest(),
+            })));
+        }
+        Ok((self.mismatches, self.log))
+    }
+}
+
+/// Whether Java made the digest for a node with another owner. `PrepRequestProcessor` takes the
+/// owner from the flags of the request, `DataTree` from the kind of the transaction, and create
+/// with the flags of a container, or createContainer with those of a create, get through.
+fn explained(off_by: i64, entry: &LogEntry<'_>, tree: &Tree) -> bool {
+    let parts = match &entry.txn {
+        Txn::Multi(parts) => &parts[..],
+        one => std::slice::from_ref(one),
+    };
+    parts.iter().any(|part| {
+        let path = match part {
+            Txn::Create(txn) | Txn::Create2(txn) => &txn.path,
+            Txn::CreateContainer(txn) => &txn.path,
+            Txn::CreateTtl(txn) => &txn.path,
+            _ => return false,
+        };
+        let Some(node) = tree.get(path) else {
+            return false;
+        };
+        [0, entry.header.client_id, CONTAINER_OWNER]
+            .iter()
+            .any(|owner| {
+                let mut stat = node.persisted();
+                stat.ephemeral_owner = *owner;
+                let other = node_digest(path, node.data(), &stat);
+                off_by == (other as i64).wrapping_sub(node.digest() as i64)
+            })
+    })
 }

@@ -107,7 +107,7 @@ impl Shared {
 }
 
 /// Every 128th zxid with the digest of the tree behind it, the newest 1024 of them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct DigestLog {
     entries: std::collections::VecDeque<(i64, i64)>,
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use zooid_node::Settings;
-use zooid_node::recover::{RecoveredTree, Recovery};
+use zooid_node::recover::{Mismatches, RecoveredTree, Recovery};
 use zooid_proto::records::Stat;
 use zooid_proto::txn::LogEntry;
 use zooid_store::log_reader::LogReader;
@@ -62,6 +62,9 @@ impl Fixture {
         let recovered = recover(&OsFiles, &self.dirs, &self.options, &mut recovery)
             .map_err(|error| error.to_string())?;
         let tree = recovery.finish().map_err(|error| error.to_string())?;
+        recovered
+            .make_good(&OsFiles, &self.dirs)
+            .map_err(|error| error.to_string())?;
         Ok((recovered, tree))
     }
 
@@ -71,11 +74,7 @@ impl Fixture {
         let (recovered, tree) = self
             .start()
             .unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
-        assert_eq!(
-            tree.mismatches.count, 0,
-            "{name}: {:#x}",
-            tree.mismatches.first_zxid
-        );
+        assert_eq!(tree.mismatches, Mismatches::default(), "{name}");
         assert_eq!(tree.orphan_sessions, [0i64; 0], "{name}");
         assert_nodes(name, &tree.tree, &self.expected["nodes"]);
         assert_state(name, &tree.tree, &self.expected);
@@ -311,7 +310,7 @@ fn what_a_crash_left_unfinished_is_told_and_taken_away() {
     }
     let fixture = Fixture::new("empty-tail-log");
     let recovered = fixture.start_as_expected();
-    assert_eq!(recovered.removed_empty_log, Some(fixture.file("log.39")));
+    assert_eq!(recovered.empty_log, Some(fixture.file("log.39")));
     assert!(!fixture.file("log.39").exists());
 }
 
@@ -355,7 +354,7 @@ fn members_of_an_ensemble_open_alone() {
         let name = format!("ensemble/{member}");
         let fixture = Fixture::new(&name);
         let (recovered, tree) = fixture.start().unwrap_or_else(|no| panic!("{name}: {no}"));
-        assert_eq!(tree.mismatches.count, 0, "{name}");
+        assert_eq!(tree.mismatches, Mismatches::default(), "{name}");
         assert_nodes(&name, &tree.tree, &expected["nodes"]);
         assert_state(&name, &tree.tree, state);
         assert_eq!(recovered.last_zxid >> 32, 2, "{name}: epoch");
@@ -376,6 +375,22 @@ fn ttl_nodes_are_not_lost_when_their_switch_is_off() {
         "{refusal}"
     );
     assert!(contents(&fixture.dir) == before, "files were changed");
+}
+
+/// Whether the data are served is decided before anything is repaired.
+#[test]
+fn a_refused_start_cuts_no_torn_tail_off() {
+    for name in ["torn-tail-truncated", "torn-tail-padded", "empty-tail-log"] {
+        let mut fixture = Fixture::new(name);
+        fixture.settings.extended_types = false;
+        let before = contents(&fixture.dir);
+        let refusal = fixture.start().err().expect("TTL nodes are there");
+        assert!(refusal.contains("time to live"), "{name}: {refusal}");
+        assert!(
+            contents(&fixture.dir) == before,
+            "{name}: files were changed"
+        );
+    }
 }
 
 #[test]

@@ -8,17 +8,26 @@
 //! - [`ops`]: operation codes, one line each
 //! - [`client`]: handshake, headers, requests, replies, events
 //! - [`txn`]: transactions, as logged and as proposed
+//! - [`quorum`]: packets between a leader and its learners
+//! - [`vote`]: frames between members that elect a leader
+//! - [`members`]: the members of an ensemble, as text
 //! - [`error`]: error codes of the wire
 //! - [`path`], [`zxid`]: the rules of paths and transaction ids
+//! - [`properties`]: the text format of configurations
 
 #[macro_use]
 pub mod jute;
 pub mod client;
 pub mod error;
+mod java;
+pub mod members;
 pub mod ops;
 pub mod path;
+pub mod properties;
+pub mod quorum;
 pub mod records;
 pub mod txn;
+pub mod vote;
 pub mod zxid;
 
 pub use error::ErrorCode;

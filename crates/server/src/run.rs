@@ -13,6 +13,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -68,7 +69,7 @@ pub enum StartError {
         source: Box<StartError>,
     },
     /// The data are whole, but not to be served like this.
-    #[error("{dir}: {source}", dir = .dir.display())]
+    #[error("{dir}: {source}; `zooid verify {dir}` reads all of the directory", dir = .dir.display())]
     Recovery {
         /// The data directory.
         dir: PathBuf,
@@ -164,7 +165,11 @@ async fn serve_in(
     let Opened { recovered, tree } = opened;
     let is_new = matches!(recovered.base, Base::New);
     let last_zxid = recovered.last_zxid;
+    let orphans = !tree.orphan_sessions.is_empty();
     let shared = Arc::new(Shared::new(node_settings, tree.tree, clock.now()));
+    let mismatches = tree.mismatches.count;
+    shared.digest_mismatches.store(mismatches, Relaxed);
+    *shared.digest_log.lock() = tree.digest_log;
     let snapshots = Arc::new(Snapshots::new(
         shared.clone(),
         files.clone(),
@@ -184,6 +189,10 @@ async fn serve_in(
         // A log without a snapshot before it would not be trusted.
         snapshots.take()?;
         remove_initialize_marker(&*files, dirs)?;
+    } else if orphans {
+        // No transaction says that they are gone: digests behind it would not be those of a tree
+        // that is replayed from the snapshot before.
+        snapshots.take()?;
     } else if recovered.log.entries > 0 {
         snapshots.start_in_background();
     }
@@ -354,7 +363,6 @@ async fn open_data(
     let options = RecoverOptions {
         trust_empty: config.snapshot.trust_empty,
         autocreate: config.db_autocreate,
-        read_only: false,
         max_payload: i32::MAX as usize,
     };
     let (thread_dirs, settings) = (dirs.clone(), settings.clone());
@@ -398,6 +406,8 @@ async fn open_data(
         let tree = recovery
             .finish()
             .map_err(|source| StartError::Recovery { dir, source })?;
+        // Not before: a start that is refused leaves the directory as it is.
+        recovered.make_good(&*files, &dirs)?;
         tell(&recovered, &tree, start.elapsed());
         Ok::<_, StartError>(Opened { recovered, tree })
     });
@@ -411,11 +421,19 @@ fn tell(recovered: &Recovered, tree: &RecoveredTree, took: Duration) {
     for warning in &recovered.warnings {
         tracing::warn!("{warning}");
     }
-    if tree.mismatches.count > 0 {
-        tracing::error!(
+    if let Some(first) = &tree.mismatches.first {
+        tracing::warn!(
             count = tree.mismatches.count,
-            first = format_args!("0x{:x}", tree.mismatches.first_zxid),
-            "digests in the log differ from the tree: compare it with another member or a backup"
+            file = %first.file.display(),
+            offset = first.offset,
+            zxid = format_args!("0x{:x}", first.zxid),
+            "digests in the log differed from the tree, and agreed again behind that"
+        );
+    }
+    if let Some(zxid) = tree.mismatches.snapshot {
+        tracing::warn!(
+            zxid = format_args!("0x{zxid:x}"),
+            "the digest in the snapshot differs from its tree, and no transaction behind it decides"
         );
     }
     for session in &tree.orphan_sessions {

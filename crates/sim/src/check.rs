@@ -7,6 +7,7 @@ use crate::history::{History, State, dump};
 use crate::run::choose_step;
 use crate::server::{Opened, Options, Server, Step, open};
 use zooid_node::Now;
+use zooid_node::recover::Mismatches;
 use zooid_store::files::Files;
 use zooid_store::layout::NamedFile;
 use zooid_store::purge::{MIN_RETAIN, verify};
@@ -200,9 +201,8 @@ pub fn expect(opened: &Opened, options: &Options, witness: &Witness<'_>) -> Resu
     if zxid > made {
         return Err(format!("{zxid:#x} was never made, only up to {made:#x}"));
     }
-    if opened.tree.mismatches.count > 0 {
-        let first = opened.tree.mismatches.first_zxid;
-        return Err(format!("digests differ from {first:#x} on"));
+    if opened.tree.mismatches != Mismatches::default() {
+        return Err(format!("digests differ: {:?}", opened.tree.mismatches));
     }
     if let Some(session) = opened.tree.orphan_sessions.first() {
         return Err(format!("session {session:#x} has nodes and is not there"));

@@ -162,6 +162,9 @@ fn load(files: &FaultyFiles, options: &Options) -> Result<Opened, String> {
     let recovered = recover(files, &options.dirs, &recovery_options, &mut recovery)
         .map_err(|error| error.to_string())?;
     let tree = recovery.finish().map_err(|error| error.to_string())?;
+    recovered
+        .make_good(files, &options.dirs)
+        .map_err(|error| error.to_string())?;
     Ok(Opened { recovered, tree })
 }
 

@@ -24,8 +24,9 @@ pub const TXN_HEADER: usize = 32;
 /// Most payload bytes of an entry that a default Java server reads back: jute.maxbuffer plus its
 /// extra size.
 pub const MAX_PAYLOAD: usize = 2_097_150;
-/// Most bytes that the writer leaves without fdatasync. What a crash can tear is never longer,
-/// which is how recovery tells a torn batch from damage to something acknowledged.
+/// Most bytes of several entries that the writer leaves without fdatasync; a longer entry is synced
+/// by itself. So no whole entry lies farther than this behind one that a crash has torn, which is
+/// how recovery tells a torn batch from damage to something acknowledged.
 pub const MAX_UNSYNCED: u64 = 8 << 20;
 
 const VERSION: i32 = 2;
@@ -60,6 +61,9 @@ pub struct LogBatch {
     bytes: Vec<u8>,
     zxids: Option<(i64, i64)>,
     entries: usize,
+    /// Where pieces begin that are synced before more is written, with their first zxid; the first
+    /// piece begins at 0.
+    cuts: Vec<(usize, i64)>,
     max_payload: usize,
 }
 
@@ -104,6 +108,7 @@ impl LogBatch {
             bytes: Vec::new(),
             zxids: None,
             entries: 0,
+            cuts: Vec::new(),
             max_payload,
         }
     }
@@ -141,6 +146,10 @@ impl LogBatch {
         let len = u32::try_from(len).expect("no longer than max_payload");
         self.bytes[start + 8..start + 12].copy_from_slice(&len.to_be_bytes());
         self.bytes.push(END_BYTE);
+        let piece = self.cuts.last().map_or(0, |(at, _)| *at);
+        if start > piece && (self.bytes.len() - piece) as u64 > MAX_UNSYNCED {
+            self.cuts.push((start, zxid));
+        }
         self.zxids = Some((self.zxids.map_or(zxid, |(first, _)| first), zxid));
         self.entries += 1;
         Ok(())
@@ -151,6 +160,7 @@ impl LogBatch {
         self.bytes.clear();
         self.zxids = None;
         self.entries = 0;
+        self.cuts.clear();
     }
 
     /// Number of entries.
@@ -173,8 +183,8 @@ impl LogBatch {
         self.zxids
     }
 
-    /// Whether the batch should be written before more is added, so that one write stays within
-    /// what a crash may tear ([`MAX_UNSYNCED`]).
+    /// Whether the batch should be written before more is added, so that one write mostly stays
+    /// within [`MAX_UNSYNCED`]; a longer one is synced piece by piece.
     pub fn is_full(&self) -> bool {
         self.bytes.len() as u64 >= MAX_UNSYNCED / 2
     }
@@ -201,7 +211,7 @@ impl LogWriter {
         }
     }
 
-    /// Writes a batch with one write. It is not durable, and nobody may be told about it, before
+    /// Writes a batch, with one write unless it is longer than [`MAX_UNSYNCED`]. It is not durable, and nobody may be told about it, before
     /// [`LogWriter::sync`] returned.
     pub fn write(&mut self, batch: &LogBatch) -> Result<(), StoreError> {
         let Some((first, last)) = batch.zxids else {
@@ -211,7 +221,14 @@ impl LogWriter {
         if let Some(previous) = self.last_zxid {
             check_order(previous, first)?;
         }
-        self.guarded(|log| log.write_bytes(&batch.bytes, first))?;
+        self.guarded(|log| {
+            let mut piece = (0, first);
+            for &next in &batch.cuts {
+                log.write_bytes(&batch.bytes[piece.0..next.0], piece.1)?;
+                piece = next;
+            }
+            log.write_bytes(&batch.bytes[piece.0..], piece.1)
+        })?;
         self.last_zxid = Some(last);
         Ok(())
     }
@@ -282,7 +299,10 @@ impl LogWriter {
 
     fn write_bytes(&mut self, bytes: &[u8], first_zxid: i64) -> Result<(), StoreError> {
         let len = bytes.len() as u64;
-        let over = |current: &Current| current.end - current.synced + len > MAX_UNSYNCED;
+        let over = |current: &Current| {
+            let unsynced = current.end - current.synced;
+            unsynced > 0 && unsynced + len > MAX_UNSYNCED
+        };
         if self.options.force_sync && self.current.as_ref().is_some_and(over) {
             self.sync_current()?;
         }
@@ -471,6 +491,49 @@ mod tests {
         assert_eq!((batch.bytes().len(), batch.entries()), (before, 1));
         batch.push(&payload(6, 0)).unwrap();
         assert_eq!(batch.zxids(), Some((5, 6)));
+    }
+
+    #[test]
+    fn what_is_longer_than_a_crash_may_tear_is_synced_piece_by_piece() {
+        // With a jute.maxbuffer above 4 MiB one entry alone may be longer.
+        let long = MAX_UNSYNCED as usize + 100;
+        let third = MAX_UNSYNCED as usize / 3;
+        let entries = [third, third, third, third, long, 20, 20, long, long];
+        let mut batch = LogBatch::new(usize::MAX);
+        for (zxid, extra) in (1..).zip(entries) {
+            batch.push(&payload(zxid, extra)).unwrap();
+        }
+        let pieces = [1, 3, 5, 6, 8, 9];
+        let cuts: Vec<i64> = batch.cuts.iter().map(|(_, zxid)| *zxid).collect();
+        assert_eq!(cuts, pieces[1..]);
+        for limit in [None, Some(100)] {
+            let files = MemFiles::default();
+            let mut log = writer(&files, 0);
+            log.options.size_limit = limit;
+            log.write(&batch).unwrap();
+            log.sync().unwrap();
+            // Where files are short, each piece has its own: it was synced before the next.
+            let names: Vec<_> = files.contents().into_keys().collect();
+            let firsts = if limit.is_some() { &pieces[..] } else { &[1] };
+            let expected: Vec<_> = firsts
+                .iter()
+                .map(|zxid| format!("/d/log.{zxid:x}"))
+                .collect();
+            assert_eq!(
+                names,
+                expected.iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
+            let mut zxids = Vec::new();
+            for name in names {
+                let mut reader = LogReader::open(&files, &name, usize::MAX).unwrap();
+                while let Some(entry) = reader.next_entry().unwrap() {
+                    zxids.push(entry.zxid);
+                }
+            }
+            assert_eq!(zxids, (1..=9).collect::<Vec<_>>());
+        }
+        batch.clear();
+        assert!(batch.cuts.is_empty());
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub struct LogReader {
     /// Where the next entry starts.
     at: u64,
     last_zxid: Option<i64>,
+    last_entry: Option<u64>,
     end: Option<LogEnd>,
     /// The entry before `at`, its payload as a range of `buf`.
     entry: Option<Found>,
@@ -95,6 +96,7 @@ impl LogReader {
             max_payload,
             at: 0,
             last_zxid: None,
+            last_entry: None,
             end: None,
             entry: None,
             buf: Vec::new(),
@@ -145,6 +147,7 @@ impl LogReader {
             checksum,
             payload,
         });
+        self.last_entry = Some(self.at);
         self.at += entry_len(len);
         self.last_zxid = Some(zxid);
         Ok(true)
@@ -174,6 +177,11 @@ impl LogReader {
     /// The last zxid read.
     pub fn last_zxid(&self) -> Option<i64> {
         self.last_zxid
+    }
+
+    /// Where the last entry read starts.
+    pub fn last_entry(&self) -> Option<u64> {
+        self.last_entry
     }
 
     /// Length of the file, padding included, when it was opened.

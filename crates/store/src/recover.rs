@@ -10,6 +10,7 @@ use crate::scan::{LogScan, ScanStats, TornTail};
 use crate::snapshot::{SnapshotMeta, SnapshotSink, passes_precheck, read_file};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Candidates that are tried before giving up, as in FileSnap.
@@ -37,10 +38,21 @@ pub trait Restore: SnapshotSink {
 
     /// Applies one entry of the log: transaction header, record, digest. An error stops the
     /// recovery: the log is damaged in a way that its checksum does not show.
-    fn txn(&mut self, zxid: i64, payload: &[u8]) -> Result<(), String>;
+    fn txn(&mut self, at: EntryAt<'_>, payload: &[u8]) -> Result<(), String>;
 
     /// Called now and then.
     fn progress(&mut self, _progress: &Progress<'_>) {}
+}
+
+/// Which entry of which log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryAt<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Where the entry starts in it.
+    pub offset: u64,
+    /// Its zxid.
+    pub zxid: i64,
 }
 
 /// How far the recovery is.
@@ -71,8 +83,6 @@ pub struct RecoverOptions {
     pub trust_empty: bool,
     /// zookeeper.db.autocreate: an empty directory is a new database.
     pub autocreate: bool,
-    /// Look only: repair nothing, leave the marker.
-    pub read_only: bool,
     /// Longest entry that is read without question (jute.maxbuffer plus its extra size).
     pub max_payload: usize,
 }
@@ -82,7 +92,6 @@ impl Default for RecoverOptions {
         RecoverOptions {
             trust_empty: false,
             autocreate: true,
-            read_only: false,
             max_payload: MAX_PAYLOAD,
         }
     }
@@ -117,12 +126,16 @@ pub struct Recovered {
     pub last_zxid: i64,
     /// What was read from the logs.
     pub log: ScanStats,
-    /// An unfinished write at the end of the log; it is cut off unless read-only.
+    /// An unfinished write at the end of the log, for [`Recovered::make_good`] to cut off.
     pub torn_tail: Option<TornTail>,
-    /// A newest log without a byte; it is removed unless read-only.
-    pub removed_empty_log: Option<PathBuf>,
+    /// A newest log without a byte, for [`Recovered::make_good`] to remove.
+    pub empty_log: Option<PathBuf>,
     /// What an operator should know.
     pub warnings: Vec<Warning>,
+    /// Files that the state was read from.
+    sources: Vec<PathBuf>,
+    /// The last log with entries, what of it may have been written but not synced.
+    unsynced: Option<(PathBuf, Range<u64>)>,
 }
 
 /// Something that did not stop the recovery.
@@ -141,7 +154,7 @@ pub enum Warning {
     TrustedLogs,
     /// See [`TornTail`].
     TornTail(TornTail),
-    /// See [`Recovered::removed_empty_log`].
+    /// See [`Recovered::empty_log`].
     EmptyLog(PathBuf),
     /// Entries came again with a lower zxid and were applied again, as Java does.
     Backwards {
@@ -162,7 +175,8 @@ pub enum Warning {
     NoDigest(PathBuf),
 }
 
-/// Builds the state of `dirs` in `into`.
+/// Builds the state of `dirs` in `into`. Nothing is written: who serves the state says so with
+/// [`Recovered::make_good`], who only looks, or cannot serve it, leaves the directory as it was.
 pub fn recover(
     files: &dyn Files,
     dirs: &DataDirs,
@@ -205,10 +219,11 @@ pub fn recover(
         _ => scan.highest_zxid().unwrap_or(0),
     };
     let torn_tail = scan.torn_tail().cloned();
-    let removed_empty_log = scan.empty_newest().map(Path::to_path_buf);
-    let end = scan
-        .end_of_log()
-        .map(|(file, end)| (file.to_path_buf(), end));
+    let empty_log = scan.empty_newest().map(Path::to_path_buf);
+    let unsynced = scan.end_of_log().map(|end| {
+        let from = end.offset.saturating_sub(MAX_UNSYNCED).min(end.last_entry);
+        (end.file.clone(), from..end.offset)
+    });
     drop(scan);
     gather_warnings(
         &mut warnings,
@@ -216,31 +231,50 @@ pub fn recover(
         last_zxid,
         &stats,
         &torn_tail,
-        &removed_empty_log,
+        &empty_log,
     );
-    if !options.read_only {
-        repair(
-            files,
-            dirs,
-            torn_tail.as_ref(),
-            removed_empty_log.as_deref(),
-        )?;
-        if let Some((file, end)) = end {
-            write_again(files, &file, end)?;
-        }
-        keep(files, dirs, &sources)?;
-        if !matches!(base, Base::New) {
-            remove_initialize_marker(files, dirs)?;
-        }
-    }
     Ok(Recovered {
         base,
         last_zxid,
         log: stats,
         torn_tail,
-        removed_empty_log,
+        empty_log,
         warnings,
+        sources,
+        unsynced,
     })
+}
+
+impl Recovered {
+    /// Makes the directory what the state says, before anybody is served from it: cuts off what
+    /// was never acknowledged, and makes durable what was read.
+    pub fn make_good(&self, files: &dyn Files, dirs: &DataDirs) -> Result<(), StoreError> {
+        self.repair(files, dirs)?;
+        if let Some((file, range)) = &self.unsynced {
+            write_again(files, file, range.clone())?;
+        }
+        keep(files, dirs, &self.sources)?;
+        if !matches!(self.base, Base::New) {
+            remove_initialize_marker(files, dirs)?;
+        }
+        Ok(())
+    }
+
+    /// What was never acknowledged must not stay behind: Java would find it behind the entries of
+    /// the next run, or refuse to start on it.
+    fn repair(&self, files: &dyn Files, dirs: &DataDirs) -> Result<(), StoreError> {
+        if let Some(torn) = &self.torn_tail {
+            let mut file = files.open_write(&torn.file).on("open", &torn.file)?;
+            file.set_len(torn.offset).on("cut", &torn.file)?;
+            file.sync_data().on("sync", &torn.file)?;
+        }
+        if let Some(path) = &self.empty_log {
+            files.remove(path).on("remove", path)?;
+            let dir = dirs.log_dir();
+            files.sync_dir(&dir).on("sync directory", &dir)?;
+        }
+        Ok(())
+    }
 }
 
 /// Removes the operator's marker "an empty database may vote". It has served once the database is
@@ -377,7 +411,12 @@ fn replay(scan: &mut LogScan<'_>, into: &mut dyn Restore) -> Result<(), StoreErr
         let (Some(entry), Some(file)) = (scan.entry(), scan.file()) else {
             break;
         };
-        if let Err(what) = into.txn(entry.zxid, entry.payload) {
+        let at = EntryAt {
+            file,
+            offset: entry.offset,
+            zxid: entry.zxid,
+        };
+        if let Err(what) = into.txn(at, entry.payload) {
             let damage = CorruptLog {
                 file: file.to_path_buf(),
                 offset: entry.offset,
@@ -427,37 +466,16 @@ fn gather_warnings(
     warnings.extend(empty_log.clone().map(Warning::EmptyLog));
 }
 
-/// What was never acknowledged must not stay behind: Java would find it behind the entries of the
-/// next run, or refuse to start on it.
-fn repair(
-    files: &dyn Files,
-    dirs: &DataDirs,
-    torn: Option<&TornTail>,
-    empty_log: Option<&Path>,
-) -> Result<(), StoreError> {
-    if let Some(torn) = torn {
-        let mut file = files.open_write(&torn.file).on("open", &torn.file)?;
-        file.set_len(torn.offset).on("cut", &torn.file)?;
-        file.sync_data().on("sync", &torn.file)?;
-    }
-    if let Some(path) = empty_log {
-        files.remove(path).on("remove", path)?;
-        let dir = dirs.log_dir();
-        files.sync_dir(&dir).on("sync directory", &dir)?;
-    }
-    Ok(())
-}
-
 /// Writes the end of the log once more, unchanged. When a sync failed, the system keeps the pages
 /// and takes them for clean: what was read here may be nowhere on the disk, and a sync alone would
 /// not write it.
-fn write_again(files: &dyn Files, path: &Path, end: u64) -> Result<(), StoreError> {
+fn write_again(files: &dyn Files, path: &Path, range: Range<u64>) -> Result<(), StoreError> {
     let mut file = match files.open_write(path) {
         // Not one of ours, so not one whose sync failed here.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
         file => file.on("open", path)?,
     };
-    let mut at = end.saturating_sub(MAX_UNSYNCED);
+    let Range { start: mut at, end } = range;
     let mut chunk = vec![0; (end - at).min(CHUNK) as usize];
     while at < end {
         let want = (end - at).min(CHUNK) as usize;

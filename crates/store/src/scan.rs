@@ -26,7 +26,7 @@ pub struct LogScan<'f> {
     ended: Vec<Ended>,
     empty_newest: Option<PathBuf>,
     torn: Option<TornTail>,
-    end: Option<(PathBuf, u64)>,
+    end: Option<EndOfLog>,
     stats: ScanStats,
 }
 
@@ -45,6 +45,17 @@ pub struct ScanStats {
     pub backwards: u64,
     /// Files that hold such entries.
     pub backwards_in: Vec<PathBuf>,
+}
+
+/// The file with the last entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndOfLog {
+    /// The file.
+    pub file: PathBuf,
+    /// Where the last entry starts.
+    pub last_entry: u64,
+    /// Where it ends.
+    pub offset: u64,
 }
 
 /// The end of the log is not clean: something was being written when the server died. It was
@@ -140,9 +151,7 @@ impl<'f> LogScan<'f> {
                 Ok(found) => found,
                 Err(StoreError::CorruptLog(damage)) if self.queue.is_empty() => {
                     let torn = self.torn_batch(*damage)?;
-                    if torn.last_zxid.is_some() {
-                        self.end = Some((torn.file.clone(), torn.offset));
-                    }
+                    self.note_end(torn.offset);
                     self.torn = Some(torn);
                     self.reader = None;
                     return Ok(false);
@@ -195,9 +204,9 @@ impl<'f> LogScan<'f> {
         self.empty_newest.as_deref()
     }
 
-    /// After the last entry: the file that holds it, and where it ends.
-    pub fn end_of_log(&self) -> Option<(&Path, u64)> {
-        self.end.as_ref().map(|(file, end)| (file.as_path(), *end))
+    /// After the last entry: where the log ends.
+    pub fn end_of_log(&self) -> Option<&EndOfLog> {
+        self.end.as_ref()
     }
 
     /// After the last entry: an unfinished write at the end of the log.
@@ -215,14 +224,29 @@ impl<'f> LogScan<'f> {
         Ok(true)
     }
 
+    /// The file being read ends at `offset`: the log does, if no entry is behind.
+    fn note_end(&mut self, offset: u64) {
+        if let Some(reader) = &self.reader
+            && let Some(last_entry) = reader.last_entry()
+        {
+            self.end = Some(EndOfLog {
+                file: reader.path().to_path_buf(),
+                last_entry,
+                offset,
+            });
+        }
+    }
+
     fn leave_file(&mut self) -> Result<(), StoreError> {
+        if let Some(end) = self.reader.as_ref().and_then(LogReader::end) {
+            self.note_end(end.offset);
+        }
         if let Some(reader) = self.reader.take()
             && let Some(end) = reader.end()
         {
             // Only files behind the last entry matter for the tail.
             if reader.last_zxid().is_some() {
                 self.ended.clear();
-                self.end = Some((reader.path().to_path_buf(), end.offset));
             }
             self.ended.push(Ended { reader, end });
         }

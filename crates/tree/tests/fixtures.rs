@@ -9,7 +9,7 @@ use zooid_proto::records::{Acl, Stat};
 use zooid_proto::txn::LogEntry;
 use zooid_store::DataDirs;
 use zooid_store::files::OsFiles;
-use zooid_store::recover::{RecoverOptions, Restore, recover};
+use zooid_store::recover::{EntryAt, RecoverOptions, Restore, recover};
 use zooid_store::snapshot::{SnapshotDigest, SnapshotMeta, SnapshotNode, SnapshotSink};
 use zooid_tree::{DIGEST_VERSION, Tree, TreeLoader, TreeOptions};
 
@@ -87,7 +87,8 @@ impl Restore for Loading {
         self.tree = Tree::new(OPTIONS);
     }
 
-    fn txn(&mut self, zxid: i64, payload: &[u8]) -> Result<(), String> {
+    fn txn(&mut self, at: EntryAt<'_>, payload: &[u8]) -> Result<(), String> {
+        let zxid = at.zxid;
         let entry = LogEntry::decode(payload).map_err(|error| error.to_string())?;
         let applied = self.tree.apply(&entry.header, &entry.txn, &mut ());
         if applied.err != 0 {
@@ -223,10 +224,7 @@ fn java_directories_give_the_expected_trees() {
             mismatches: Vec::new(),
             errors: BTreeMap::new(),
         };
-        let options = RecoverOptions {
-            read_only: true,
-            ..RecoverOptions::default()
-        };
+        let options = RecoverOptions::default();
         let dirs = DataDirs::new(dir.join("data"), logs);
         let recovered = recover(&OsFiles, &dirs, &options, &mut loading);
         recovered.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -5,8 +5,12 @@
 
 pub mod boot;
 pub mod io;
-#[expect(dead_code, reason = "its users come with the next commits")]
+#[allow(dead_code, reason = "its users come with the next commits")]
+mod election;
+#[allow(dead_code, reason = "its users come with the next commits")]
 mod out;
+#[allow(dead_code, reason = "its users come with the next commits")]
+mod quorum;
 
 pub use boot::{Boot, Params};
 pub use io::{ConnId, DiskOp, Effect, Forwarded, Input, Port, Proposal, Role, Sid, Token};

@@ -360,7 +360,8 @@ fn a_start_that_cannot_repair_says_so() {
     let files = Failing::after(&inner, 0);
     let mut model = Model::default();
     let options = zooid_store::recover::RecoverOptions::default();
-    let error = zooid_store::recover::recover(&files, &dirs, &options, &mut model).unwrap_err();
+    let recovered = zooid_store::recover::recover(&files, &dirs, &options, &mut model).unwrap();
+    let error = recovered.make_good(&files, &dirs).unwrap_err();
     assert!(
         error
             .to_string()

@@ -234,7 +234,7 @@ fn each_directory_starts_or_is_refused_as_java_does() {
             "{fixture}"
         );
         assert_eq!(
-            (second.torn_tail, second.removed_empty_log),
+            (second.torn_tail, second.empty_log),
             (None, None),
             "{fixture}"
         );
@@ -266,7 +266,7 @@ fn repairs_are_made_and_told() {
     }
     let (files, dirs) = load("empty-tail-log");
     let (_, recovered) = start(&files, &dirs).unwrap();
-    assert!(recovered.removed_empty_log.is_some());
+    assert!(recovered.empty_log.is_some());
     assert_eq!(files.get("/data/version-2/log.39"), None);
     assert!(files.get("/data/version-2/log.1").is_some());
 }

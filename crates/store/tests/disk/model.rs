@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use zooid_proto::records::Acl;
 use zooid_store::files::Files;
 use zooid_store::mem::MemFiles;
-use zooid_store::recover::{RecoverOptions, Recovered, Restore, recover};
+use zooid_store::recover::{EntryAt, RecoverOptions, Recovered, Restore, recover};
 use zooid_store::snapshot::{SnapshotMeta, SnapshotNode, SnapshotSink};
 use zooid_store::{DataDirs, StoreError};
 
@@ -147,8 +147,8 @@ impl Restore for Model {
         self.fresh = true;
     }
 
-    fn txn(&mut self, zxid: i64, payload: &[u8]) -> Result<(), String> {
-        self.zxids.push(zxid);
+    fn txn(&mut self, at: EntryAt<'_>, payload: &[u8]) -> Result<(), String> {
+        self.zxids.push(at.zxid);
         self.payloads.push(payload.to_vec());
         Ok(())
     }
@@ -168,6 +168,7 @@ pub(crate) fn start_with(
     dirs.open(files, true)?;
     let mut model = Model::default();
     let recovered = recover(files, dirs, options, &mut model)?;
+    recovered.make_good(files, dirs)?;
     Ok((model, recovered))
 }
 

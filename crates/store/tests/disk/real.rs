@@ -32,6 +32,7 @@ fn a_directory_of_java_is_taken_over() {
     let start = || {
         let mut model = Model::default();
         let recovered = recover(&OsFiles, &dirs, &RecoverOptions::default(), &mut model).unwrap();
+        recovered.make_good(&OsFiles, &dirs).unwrap();
         (model, recovered)
     };
     let (_, recovered) = start();

@@ -7,7 +7,7 @@ use zooid_store::files::Files;
 use zooid_store::log::{LogBatch, MAX_PAYLOAD, header};
 use zooid_store::mem::MemFiles;
 use zooid_store::recover::{
-    Base, RecoverOptions, Recovered, Restore, Warning, recover, remove_initialize_marker,
+    Base, EntryAt, RecoverOptions, Recovered, Restore, Warning, recover, remove_initialize_marker,
 };
 use zooid_store::snapshot::{SnapshotMeta, SnapshotNode, SnapshotSink};
 use zooid_store::{Damage, DataDirs, StoreError};
@@ -15,7 +15,6 @@ use zooid_store::{Damage, DataDirs, StoreError};
 const TRUST: RecoverOptions = RecoverOptions {
     trust_empty: true,
     autocreate: true,
-    read_only: false,
     max_payload: MAX_PAYLOAD,
 };
 
@@ -353,10 +352,7 @@ fn looking_changes_nothing() {
         let (files, dirs) = load(fixture);
         files.put("/data/initialize", "");
         let before = files.contents();
-        let options = RecoverOptions {
-            read_only: true,
-            ..RecoverOptions::default()
-        };
+        let options = RecoverOptions::default();
         let mut model = Model::default();
         let recovered = recover(&files, &dirs, &options, &mut model).unwrap();
         assert!(recovered.last_zxid >= 0x37);
@@ -412,11 +408,11 @@ impl Restore for Picky {
     fn fresh(&mut self) {
         self.model.fresh();
     }
-    fn txn(&mut self, zxid: i64, payload: &[u8]) -> Result<(), String> {
-        if zxid == self.refuse_txn {
+    fn txn(&mut self, at: EntryAt<'_>, payload: &[u8]) -> Result<(), String> {
+        if at.zxid == self.refuse_txn {
             return Err("transaction type 77 is not known".to_string());
         }
-        self.model.txn(zxid, payload)
+        self.model.txn(at, payload)
     }
 }
 

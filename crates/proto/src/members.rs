@@ -1,9 +1,14 @@
-//! The members of an ensemble as configuration files write them: `server.N`, `group.G`, `weight.N`.
+//! The members of an ensemble as text: `server.N`, `group.G`, `weight.N`, `version`.
+//!
+//! The same text stands in configuration files, travels with votes and NEWLEADER, and is the data of
+//! the node `/zookeeper/config`.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::java;
+use crate::properties;
 
 /// What a member line must look like, for messages.
 const GRAMMAR: &str = "host:quorumPort:electionPort[:participant|:observer], several of them \
@@ -35,6 +40,8 @@ pub struct Member {
     pub role: Role,
     /// Its address for clients, when the line names one.
     pub client: Option<ClientAddress>,
+    /// Whether that address is from the static file, not from the line: then it is not printed.
+    pub client_is_static: bool,
 }
 
 /// Where other members reach a member.
@@ -66,7 +73,117 @@ pub enum Role {
     Observer,
 }
 
+/// A text that is not a list of members.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MembersError {
+    /// It does not read as settings.
+    #[error(transparent)]
+    Malformed(#[from] properties::MalformedEscape),
+    /// A setting is wrong.
+    #[error("{key}={value}: {why}")]
+    Setting {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A participant is in no group while others are.
+    #[error("server {0} is not in a group")]
+    Ungrouped(i64),
+}
+
 impl Membership {
+    /// Reads the text that members send each other and the node `/zookeeper/config` holds. `multi`
+    /// allows several addresses for a member.
+    ///
+    /// # Errors
+    /// What is wrong with it. As in Java, nothing but members, groups, weights and a version may be
+    /// there. Whether the members can form an ensemble is not asked.
+    pub fn parse(text: &str, multi: bool) -> Result<Membership, MembersError> {
+        let entries = properties::parse_text(text).map_err(|malformed| malformed[0].clone())?;
+        let mut membership = Membership::default();
+        // The last of several settings with one key counts, as in every properties text.
+        let entries: BTreeMap<String, String> = entries
+            .into_iter()
+            .map(|entry| (entry.key, entry.value))
+            .collect();
+        for (key, value) in entries {
+            let done = if key == "version" {
+                version(&value).map(|version| membership.version = version)
+            } else if ["server.", "group", "weight"]
+                .iter()
+                .any(|family| key.starts_with(family))
+            {
+                membership.add(&key, &value, multi)
+            } else {
+                Err("expected server.N, group.G, weight.N or version".to_owned())
+            };
+            done.map_err(|why| MembersError::Setting { key, value, why })?;
+        }
+        if let Some(&id) = membership.without_group().first() {
+            return Err(MembersError::Ungrouped(id));
+        }
+        Ok(membership)
+    }
+
+    /// The text of a dynamic configuration file: sorted lines. The committed one has no version
+    /// inside, the one that waits for its commit (`.next`) has.
+    pub fn dynamic_file(&self, with_version: bool) -> String {
+        let text = self.to_string();
+        let mut lines: Vec<&str> = text
+            .lines()
+            .filter(|line| with_version || !line.starts_with("version"))
+            .collect();
+        lines.sort_unstable();
+        lines.into_iter().flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// Whether both are one configuration, as Java compares them: by version, or else by members,
+    /// groups and weights. Addresses are compared as they are written, where Java asks for the
+    /// machine behind a name, which is another one when the name moves (ZOOKEEPER-4708).
+    pub fn is_same(&self, other: &Membership) -> bool {
+        self.hierarchical == other.hierarchical
+            && (self.version == other.version
+                || (self.members.len() == other.members.len()
+                    && self
+                        .members
+                        .values()
+                        .zip(other.members.values())
+                        .all(|(a, b)| a.is_same(b))
+                    && self.grouped() == other.grouped()
+                    && self.weighted() == other.weighted()))
+    }
+
+    /// The weight of a member in its group: 1 for participants without one, 0 for all others. Without
+    /// groups each participant has the weight 1.
+    pub fn weight(&self, id: i64) -> i64 {
+        self.weighted().get(&id).copied().unwrap_or(0)
+    }
+
+    /// The weights, with that of participants that none is given.
+    fn weighted(&self) -> BTreeMap<i64, i64> {
+        let participants = self
+            .members
+            .values()
+            .filter(|member| member.role == Role::Participant)
+            .map(|member| (member.id, 1));
+        let mut weights: BTreeMap<i64, i64> = participants.collect();
+        if self.hierarchical {
+            weights.extend(&self.weights);
+        }
+        weights
+    }
+
+    /// The group of each member that has one.
+    fn grouped(&self) -> BTreeMap<i64, i64> {
+        self.groups
+            .iter()
+            .flat_map(|(&group, ids)| ids.iter().map(move |&id| (id, group)))
+            .collect()
+    }
+
     /// The number of members that vote.
     pub fn participants(&self) -> usize {
         self.members
@@ -84,7 +201,7 @@ impl Membership {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn add(&mut self, key: &str, value: &str, multi: bool) -> Result<(), String> {
+    pub fn add(&mut self, key: &str, value: &str, multi: bool) -> Result<(), String> {
         // As in Java a family is told by how the key begins, its number by what follows the dot.
         let number = key.split_once('.').map_or(key, |(_, number)| number);
         let number: i64 = java::decimal(number)
@@ -115,7 +232,7 @@ impl Membership {
     }
 
     /// Participants that no group names, which a hierarchical quorum does not allow.
-    pub(crate) fn without_group(&self) -> Vec<i64> {
+    pub fn without_group(&self) -> Vec<i64> {
         if !self.hierarchical {
             return Vec::new();
         }
@@ -184,13 +301,14 @@ impl Member {
             addresses,
             role: role.unwrap_or(Role::Participant),
             client,
+            client_is_static: false,
         })
     }
 }
 
 impl Role {
     /// `participant` or `observer` in any case.
-    pub(crate) fn parse(text: &str) -> Option<Role> {
+    pub fn parse(text: &str) -> Option<Role> {
         if text.eq_ignore_ascii_case("participant") {
             Some(Role::Participant)
         } else if text.eq_ignore_ascii_case("observer") {
@@ -201,54 +319,110 @@ impl Role {
     }
 }
 
-/// The text that Apache ZooKeeper keeps of an ensemble: one line per member in the order of their
-/// numbers, then groups and weights, then the version without an end of line.
+/// The text that Apache ZooKeeper keeps of an ensemble: one line per member, then groups and weights,
+/// then the version without an end of line. Lines are in the order of Java's hash maps, which is
+/// that of the numbers while these are small.
 impl fmt::Display for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let members = self
-            .members
-            .values()
-            .map(|m| format!("server.{}={m}", m.id));
-        let groups = self.groups.iter().map(|(group, ids)| {
-            let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-            format!("group.{group}={}", ids.join(":"))
-        });
-        let weights = self
-            .weights
-            .iter()
-            .map(|(id, weight)| format!("weight.{id}={weight}"));
-        for line in members.chain(groups).chain(weights) {
-            writeln!(f, "{line}")?;
+        for id in java::hash_order(self.members.keys()) {
+            writeln!(f, "server.{id}={}", self.members[&id])?;
+        }
+        if self.hierarchical {
+            let grouped = self.grouped();
+            let ids = java::hash_order(grouped.keys());
+            for group in java::hash_order(self.groups.keys()) {
+                let own = ids.iter().filter(|id| grouped[id] == group);
+                let own: Vec<String> = own.map(i64::to_string).collect();
+                // Java knows groups by their members only.
+                if !own.is_empty() {
+                    writeln!(f, "group.{group}={}", own.join(":"))?;
+                }
+            }
+            let weighted = self.weighted();
+            for id in java::hash_order(weighted.keys()) {
+                writeln!(f, "weight.{id}={}", weighted[&id])?;
+            }
         }
         write!(f, "version={:x}", self.version)
     }
 }
 
+impl Member {
+    /// Whether both are one member at the same addresses and in the same role.
+    pub fn is_same(&self, other: &Member) -> bool {
+        let client = |member: &Member| {
+            let client = member.client.as_ref()?;
+            Some((canonical(&client.host), client.port))
+        };
+        self.id == other.id
+            && self.role == other.role
+            && self.has_addresses_of(other)
+            && client(self) == client(other)
+    }
+
+    /// Whether both have the same addresses for other members, in any order.
+    pub fn has_addresses_of(&self, other: &Member) -> bool {
+        let sorted = |member: &Member, port: fn(&MemberAddress) -> u16| {
+            let mut all: Vec<_> = member
+                .addresses
+                .iter()
+                .map(|address| (canonical(&address.host), port(address)))
+                .collect();
+            all.sort();
+            all.dedup();
+            all
+        };
+        [
+            (|a: &MemberAddress| a.quorum_port) as fn(&MemberAddress) -> u16,
+            |a| a.election_port,
+        ]
+        .into_iter()
+        .all(|port| sorted(self, port) == sorted(other, port))
+    }
+}
+
+/// The value of its line: addresses sorted by host, role, and its client address unless that is from
+/// the static file.
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut addresses: Vec<&MemberAddress> = self.addresses.iter().collect();
-        addresses.sort_by(|a, b| a.host.cmp(&b.host));
-        for (index, address) in addresses.into_iter().enumerate() {
-            let MemberAddress {
-                host,
-                quorum_port,
-                election_port,
-            } = address;
+        let mut addresses: Vec<(String, &MemberAddress)> = self
+            .addresses
+            .iter()
+            .map(|address| (canonical(&address.host), address))
+            .collect();
+        addresses.sort_by(|a, b| a.0.cmp(&b.0));
+        for (index, (host, address)) in addresses.iter().enumerate() {
             let separator = if index == 0 { "" } else { "|" };
-            write!(
-                f,
-                "{separator}{}:{quorum_port}:{election_port}",
-                bracketed(host)
-            )?;
+            let (quorum, election) = (address.quorum_port, address.election_port);
+            write!(f, "{separator}{}:{quorum}:{election}", bracketed(host))?;
         }
         f.write_str(match self.role {
             Role::Participant => ":participant",
             Role::Observer => ":observer",
         })?;
         match &self.client {
-            Some(client) => write!(f, ";{}:{}", bracketed(&client.host), client.port),
-            None => Ok(()),
+            Some(client) if !self.client_is_static => {
+                write!(
+                    f,
+                    ";{}:{}",
+                    bracketed(&canonical(&client.host)),
+                    client.port
+                )
+            }
+            _ => Ok(()),
         }
+    }
+}
+
+/// A host as Java prints it: an IPv6 address in full, an IPv4 address mapped into IPv6 as IPv4.
+fn canonical(host: &str) -> String {
+    match host
+        .parse::<Ipv6Addr>()
+        .map(|ip| IpAddr::V6(ip).to_canonical())
+    {
+        Ok(IpAddr::V6(ip)) => ip.segments().map(|part| format!("{part:x}")).join(":"),
+        Ok(IpAddr::V4(ip)) => ip.to_string(),
+        Err(_) => host.to_owned(),
     }
 }
 
@@ -258,6 +432,11 @@ fn bracketed(host: &str) -> String {
     } else {
         host.to_owned()
     }
+}
+
+/// `Long.parseLong` with radix 16.
+fn version(text: &str) -> Result<i64, String> {
+    i64::from_str_radix(text, 16).map_err(|_| "expected a hexadecimal number".to_owned())
 }
 
 fn client_address(text: &str) -> Result<ClientAddress, String> {
@@ -320,7 +499,10 @@ mod tests {
             ("a:1:2:observer", "a:1:2:observer"),
             ("a:1:2:OBSERVER;2181", "a:1:2:observer;0.0.0.0:2181"),
             ("a:1:2;b:2181", "a:1:2:participant;b:2181"),
-            ("[::1]:1:2;[::]:2181", "[::1]:1:2:participant;[::]:2181"),
+            (
+                "[::1]:1:2;[::]:2181",
+                "[0:0:0:0:0:0:0:1]:1:2:participant;[0:0:0:0:0:0:0:0]:2181",
+            ),
             ("b:1:2|a:3:4", "a:3:4|b:1:2:participant"),
             ("a:1:2 ", "a:1:2:participant"),
             ("a:1:2:;", "a:1:2:participant"),
@@ -372,7 +554,7 @@ mod tests {
         assert_eq!(
             membership.to_string(),
             "server.1=a:1:2:participant;0.0.0.0:2181\nserver.2=b:1:2:observer\n\
-             server.10=c:1:2:participant\ngroup.1=1:10\nweight.1=3\nversion=100"
+             server.10=c:1:2:participant\ngroup.1=1:10\nweight.1=3\nweight.10=1\nversion=100"
         );
         assert_eq!((membership.participants(), membership.observers()), (2, 1));
         assert!(membership.without_group().is_empty());

@@ -1,4 +1,4 @@
-//! The text format of `zoo.cfg`: what `java.util.Properties.load(InputStream)` reads.
+//! The text format of `zoo.cfg` and of member lists: what `java.util.Properties.load` reads.
 
 use thiserror::Error;
 
@@ -28,9 +28,17 @@ pub struct MalformedEscape {
 /// # Errors
 /// All malformed `\u` escapes of the text, since Java refuses the whole file for one.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, Vec<MalformedEscape>> {
+    parse_text(&latin1(bytes))
+}
+
+/// Reads all entries of a text that is decoded already, as `Properties.load(Reader)` does.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_text(text: &str) -> Result<Vec<Entry>, Vec<MalformedEscape>> {
     let mut entries = Vec::new();
     let mut malformed = Vec::new();
-    for (line, text) in logical_lines(&latin1(bytes)) {
+    for (line, text) in logical_lines(text) {
         match entry(&text, line) {
             Some(entry) => entries.push(entry),
             None => malformed.push(MalformedEscape { line }),
@@ -44,7 +52,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, Vec<MalformedEscape>> {
 }
 
 /// Decodes ISO-8859-1, the encoding of properties files: every byte is the character of its number.
-pub(crate) fn latin1(bytes: &[u8]) -> String {
+pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&b| char::from(b)).collect()
 }
 

@@ -1,0 +1,189 @@
+//! Configurations and their quorums: who votes, and which servers together decide.
+//!
+//! A quorum that asks an oracle (`oraclePath`) is not here: with it two voters may each decide alone,
+//! and the answer of a file is no input of a peer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use zooid_proto::members::{Member, MembersError, Membership, Role};
+
+use crate::io::Sid;
+
+/// One configuration with the rule of its quorums, as `QuorumMaj` and `QuorumHierarchical` have it.
+#[derive(Debug, Clone)]
+pub(crate) struct Verifier {
+    membership: Membership,
+    voters: BTreeSet<Sid>,
+    /// Weight of each voter and of each other server that is given one.
+    weights: BTreeMap<Sid, i64>,
+    /// Group of each server; empty where majorities decide.
+    groups: BTreeMap<Sid, i64>,
+    /// Sum of the weights in each group that has any.
+    group_weights: BTreeMap<i64, i128>,
+}
+
+impl Verifier {
+    /// Reads `server.N`, `group.G`, `weight.N` and `version` lines.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn parse(text: &str) -> Result<Verifier, MembersError> {
+        // Java refuses several addresses unless `multiAddress` is on. Who sends them has it on.
+        Membership::parse(text, true).map(Verifier::new)
+    }
+
+    /// The rule of a list of members.
+    pub(crate) fn new(membership: Membership) -> Verifier {
+        let voters: BTreeSet<Sid> = membership
+            .members
+            .values()
+            .filter(|member| member.role == Role::Participant)
+            .map(|member| member.id)
+            .collect();
+        let mut weights: BTreeMap<Sid, i64> = voters.iter().map(|&sid| (sid, 1)).collect();
+        let mut groups = BTreeMap::new();
+        let mut group_weights: BTreeMap<i64, i128> = BTreeMap::new();
+        if membership.hierarchical {
+            weights.extend(&membership.weights);
+            for (&group, sids) in &membership.groups {
+                for &sid in sids {
+                    groups.insert(sid, group);
+                    let weight = weights.get(&sid).copied().unwrap_or(0);
+                    *group_weights.entry(group).or_default() += i128::from(weight);
+                }
+            }
+            group_weights.retain(|_, &mut weight| weight != 0);
+        }
+        Verifier {
+            membership,
+            voters,
+            weights,
+            groups,
+            group_weights,
+        }
+    }
+
+    /// The same members as another version.
+    pub(crate) fn with_version(&self, version: i64) -> Verifier {
+        let mut other = self.clone();
+        other.membership.version = version;
+        other
+    }
+
+    /// zxid of the transaction that made it; 0 where it comes from a file.
+    pub(crate) fn version(&self) -> i64 {
+        self.membership.version
+    }
+
+    /// As it travels: the lines of all members, and the version.
+    pub(crate) fn text(&self) -> String {
+        self.membership.to_string()
+    }
+
+    /// The list behind it.
+    pub(crate) fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// A member, voting or not.
+    pub(crate) fn member(&self, sid: Sid) -> Option<&Member> {
+        self.membership.members.get(&sid)
+    }
+
+    /// Those that vote.
+    pub(crate) fn voters(&self) -> &BTreeSet<Sid> {
+        &self.voters
+    }
+
+    /// Whether it votes.
+    pub(crate) fn is_voter(&self, sid: Sid) -> bool {
+        self.voters.contains(&sid)
+    }
+
+    /// What the vote of a server weighs; 0 for those without one, where Java has no answer.
+    pub(crate) fn weight(&self, sid: Sid) -> i64 {
+        self.weights.get(&sid).copied().unwrap_or(0)
+    }
+
+    /// Whether the voters among `sids` decide.
+    pub(crate) fn contains_quorum(&self, sids: &BTreeSet<Sid>) -> bool {
+        let acked = sids.intersection(&self.voters);
+        if !self.membership.hierarchical {
+            return acked.count() > self.voters.len() / 2;
+        }
+        let mut sums: BTreeMap<i64, i128> = BTreeMap::new();
+        for &sid in acked {
+            if let Some(&group) = self.groups.get(&sid) {
+                *sums.entry(group).or_default() += i128::from(self.weight(sid));
+            }
+        }
+        let won = self
+            .group_weights
+            .iter()
+            .filter(|&(group, &all)| sums.get(group).is_some_and(|&sum| sum > all / 2))
+            .count();
+        won > self.group_weights.len() / 2
+    }
+
+    /// Whether both are one configuration: the same version, or the same members and rule. Addresses
+    /// are compared as configured, so that a name that moves to another machine changes nothing
+    /// (ZOOKEEPER-4708: Java then takes a leader for another one than itself).
+    pub(crate) fn is_same(&self, other: &Verifier) -> bool {
+        self.membership.is_same(&other.membership)
+    }
+}
+
+/// Counts who has agreed, in each configuration that must: `SyncedLearnerTracker`.
+#[derive(Debug, Clone)]
+pub(crate) struct Tracker {
+    sets: Vec<(Arc<Verifier>, BTreeSet<Sid>)>,
+}
+
+impl Tracker {
+    /// Nobody has agreed yet: a quorum of the committed configuration is needed and, while a newer
+    /// one waits for its commit, one of that too.
+    pub(crate) fn new(committed: &Arc<Verifier>, seen: Option<&Arc<Verifier>>) -> Tracker {
+        let newer = seen.filter(|seen| seen.version() > committed.version());
+        Tracker {
+            sets: [Some(committed), newer]
+                .into_iter()
+                .flatten()
+                .map(|verifier| (verifier.clone(), BTreeSet::new()))
+                .collect(),
+        }
+    }
+
+    /// Asks one more configuration, of which nobody has agreed yet.
+    pub(crate) fn require(&mut self, verifier: &Arc<Verifier>) {
+        self.sets.push((verifier.clone(), BTreeSet::new()));
+    }
+
+    /// A server agrees; it counts where it votes. Whether that was news.
+    pub(crate) fn add(&mut self, sid: Sid) -> bool {
+        let mut news = false;
+        for (verifier, acked) in &mut self.sets {
+            if verifier.is_voter(sid) {
+                news |= acked.insert(sid);
+            }
+        }
+        news
+    }
+
+    /// Whether it has agreed in a configuration where it votes.
+    pub(crate) fn contains(&self, sid: Sid) -> bool {
+        self.sets.iter().any(|(_, acked)| acked.contains(&sid))
+    }
+
+    /// Whether a quorum of every configuration has agreed.
+    pub(crate) fn has_all_quorums(&self) -> bool {
+        self.sets
+            .iter()
+            .all(|(verifier, acked)| verifier.contains_quorum(acked))
+    }
+
+    /// The configurations, oldest first, and who has agreed in each.
+    pub(crate) fn sets(&self) -> &[(Arc<Verifier>, BTreeSet<Sid>)] {
+        &self.sets
+    }
+}
