@@ -11,7 +11,9 @@ sys.path.insert(0, os.path.join(HERE, "..", "disk"))
 
 import abuse  # noqa: E402  (registers its checks, as the others do)
 import crashes  # noqa: E402
+import digests  # noqa: E402,F401
 import disks  # noqa: E402,F401
+import failing  # noqa: E402,F401
 import inputs  # noqa: E402,F401
 from harness import CHECKS, run_all  # noqa: E402
 

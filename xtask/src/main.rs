@@ -6,6 +6,7 @@
 
 mod bench;
 mod demo;
+mod instructions;
 mod job;
 mod parts;
 mod run;
@@ -35,7 +36,11 @@ cargo xtask demo kafka
     a real Apache Kafka on Zooid: downloads, builds, runs, tells what it sees
 
 cargo xtask bench-compare
-    Zooid and Apache ZooKeeper in turn under the same loads; writes bench/RESULTS.md";
+    Zooid and Apache ZooKeeper in turn under the same loads; writes bench/RESULTS.md
+
+cargo xtask bench-instructions [--update]
+    counts the instructions of small pieces (crates/microbench) and compares them with
+    bench/instructions.txt, or notes them there";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,6 +62,8 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["tidy"] => tidy::print(),
         ["demo", "kafka"] => demo::kafka(),
         ["bench-compare"] => bench::compare(),
+        ["bench-instructions"] => instructions::run(false),
+        ["bench-instructions", "--update"] => instructions::run(true),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(true)

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Tidy,
     /// One command that succeeds or fails.
     Command(&'static [&'static str]),
+    /// The same, and what it says is shown also when it succeeds.
+    Report(&'static [&'static str]),
     /// A `cargo test`, whose results are counted.
     CargoTest(&'static [&'static str]),
     /// A folder `interop/NAME` with an `install`, which other suites need.
@@ -139,6 +141,12 @@ pub(crate) const PARTS: &[Part] = &[
         ]),
         &[],
     ),
+    cargo(
+        "instructions",
+        "instructions of small pieces, compared with those noted: tells, and fails for names only",
+        Kind::Report(&["cargo", "xtask", "bench-instructions"]),
+        &["valgrind"],
+    ),
     Part {
         name: "oracle",
         about: "Apache ZooKeeper, to compare with",
@@ -151,6 +159,12 @@ pub(crate) const PARTS: &[Part] = &[
     suite(
         "client",
         "the client library of this repository",
+        false,
+        &[],
+    ),
+    suite(
+        "bench",
+        "the load generator: does it do what it counts",
         false,
         &[],
     ),

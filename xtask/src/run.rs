@@ -54,6 +54,7 @@ pub(crate) fn attempt(part: &Part, server: &str) -> Result<(Tally, State)> {
             Ok((report.tally, state))
         }
         Kind::Command(words) => finish(part, part.name, program(words), uncounted),
+        Kind::Report(words) => report(part, words),
         Kind::CargoTest(words) => finish(part, part.name, program(words), summary::of_cargo_test),
         Kind::Install => install(part),
         Kind::Suite { .. } => match install(part)? {
@@ -61,6 +62,19 @@ pub(crate) fn attempt(part: &Part, server: &str) -> Result<(Tally, State)> {
             failed => Ok(failed),
         },
     }
+}
+
+fn report(part: &Part, words: &[&str]) -> Result<(Tally, State)> {
+    let outcome = finish(part, part.name, program(words), uncounted)?;
+    // The end of a failure's log is shown anyway.
+    if let State::Passed = outcome.1 {
+        let path = logs().join(format!("{}.log", part.name));
+        let said = fs::read_to_string(&path);
+        for line in said.unwrap_or_default().lines() {
+            println!("       {}", cut(line));
+        }
+    }
+    Ok(outcome)
 }
 
 /// Runs the `install` of a suite without a word.

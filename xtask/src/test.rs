@@ -49,10 +49,11 @@ pub(crate) fn test(arguments: &[&str]) -> Result<bool> {
     let mut downloads = Some(download_ahead(&wish));
     let mut outcomes: Vec<Outcome> = Vec::new();
     for &part in &wish.parts {
-        if part.downloads()
+        if (part.downloads() || part.tools.iter().any(|tool| tools::asks_debian(tool)))
             && let Some(downloads) = downloads.take()
         {
-            // Two installs of one suite would be in each other's way.
+            // Two installs of one suite would be in each other's way, and so would two uses of
+            // Debian's package manager.
             if !downloads.is_finished() {
                 println!("       waiting for downloads");
             }

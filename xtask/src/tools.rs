@@ -78,6 +78,11 @@ const TOOLS: &[Tool] = &[
         source: Source::Debian("gcc"),
     },
     Tool {
+        name: "valgrind",
+        check: &["valgrind", "--version"],
+        source: Source::Debian("valgrind"),
+    },
+    Tool {
         name: "apt-get",
         check: &["apt-get", "--version"],
         source: Source::System,
@@ -130,6 +135,12 @@ pub(crate) fn provide(name: &str) -> Result<(), String> {
 /// True if a tool of the table is there.
 pub(crate) fn is_there(name: &str) -> bool {
     succeeds(find(name).check)
+}
+
+/// True if a tool of the table is missing and would come from Debian.
+pub(crate) fn asks_debian(name: &str) -> bool {
+    let tool = find(name);
+    matches!(tool.source, Source::Debian(_)) && !succeeds(tool.check)
 }
 
 fn find(name: &str) -> &'static Tool {

@@ -1,155 +1,123 @@
-//! Frames made ahead, and a connection that reads as little of a reply as it can.
+//! A session with a server, read no further than needed.
 
-use crate::{Operation, Plan};
+use crate::frames::framed;
+use crate::outcome::name_of;
 use anyhow::{Context, bail};
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use zooid_proto::client::{
-    ConnectRequest, ConnectResponse, CreateRequest, DeleteRequest, Empty, ExistsRequest,
-    GetChildrenRequest, GetChildrenResponse, GetDataRequest, RequestHeader, SetDataRequest,
-};
-use zooid_proto::ops::Request;
-use zooid_proto::records::{Acl, perms};
-use zooid_proto::{Jute, Reader, Writer};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use zooid_proto::client::{ConnectRequest, ConnectResponse, Empty, RequestHeader, xid};
+use zooid_proto::ops::{OpCode, Request};
+use zooid_proto::{Reader, Writer};
 
 /// Bytes of length and reply header.
 const HEAD: usize = 4 + 16;
 
-fn framed(xid: i32, request: &Request<'_>) -> Vec<u8> {
-    let mut frame = vec![0; 4];
-    let to = &mut Writer::wire(&mut frame);
-    RequestHeader {
-        xid,
-        op: request.op().code(),
-    }
-    .write(to);
-    request.write(to);
-    let length = i32::try_from(frame.len() - 4).expect("a request is shorter than 2 GiB");
-    frame[..4].copy_from_slice(&length.to_be_bytes());
-    frame
+/// Free bytes to read into, at least.
+const READ_STEP: usize = 64 * 1024;
+
+/// Connections from one address of the loopback network: it has 28,000 ports to give by default,
+/// and those of closed connections stay taken for a while.
+const PER_SOURCE: usize = 12_000;
+
+/// Addresses of the loopback network to connect from: 127.0.1.1 to 127.0.250.1.
+const SOURCES: usize = 250;
+
+/// Why a connection ends mostly. One that the server closes while a long request is still being
+/// written ends with a reset.
+pub(crate) const CLOSED: &str =
+    "the server closed the connection (a request above its jute.maxbuffer? its log says)";
+
+/// A handshake that takes longer has failed.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Where sessions come from.
+pub(crate) struct Target {
+    name: String,
+    address: SocketAddr,
+    timeout_ms: i32,
+    opened: AtomicUsize,
 }
 
-/// A create of an open, persistent node.
-pub(crate) fn create(path: &str, data: &[u8]) -> Vec<u8> {
-    framed(
-        1,
-        &Request::Create(CreateRequest {
-            path: Some(path.into()),
-            data: Some(data.into()),
-            acl: Some(vec![Acl::new(perms::ALL, "world", "anyone")]),
-            flags: 0,
-        }),
-    )
-}
-
-/// The requests of one connection.
-pub(crate) struct Frames {
-    reads: Vec<Vec<u8>>,
-    writes: Vec<Vec<u8>>,
-    operation: Operation,
-    root: String,
-    data: Vec<u8>,
-    connection: usize,
-    count: u64,
-}
-
-impl Frames {
-    pub(crate) fn new(plan: &Plan, root: &str, data: &[u8], connection: usize) -> Frames {
-        let path = |key: usize| Some(format!("{root}/key-{key}").into());
-        let reads = (0..plan.keys)
-            .map(|key| match plan.operation {
-                Operation::Exists => framed(
-                    1,
-                    &Request::Exists(ExistsRequest {
-                        path: path(key),
-                        watch: false,
-                    }),
-                ),
-                Operation::Children => {
-                    let path = Some(root.to_owned().into());
-                    framed(
-                        1,
-                        &Request::GetChildren(GetChildrenRequest { path, watch: false }),
-                    )
-                }
-                _ => framed(
-                    1,
-                    &Request::GetData(GetDataRequest {
-                        path: path(key),
-                        watch: false,
-                    }),
-                ),
-            })
-            .collect();
-        let writes = (0..plan.keys)
-            .map(|key| {
-                let data = Some(data.into());
-                framed(
-                    1,
-                    &Request::SetData(SetDataRequest {
-                        path: path(key),
-                        data,
-                        version: -1,
-                    }),
-                )
-            })
-            .collect();
-        Frames {
-            reads,
-            writes,
-            operation: plan.operation,
-            root: root.to_owned(),
-            data: data.to_vec(),
-            connection,
-            count: 0,
-        }
+impl Target {
+    pub(crate) async fn new(server: &str, timeout_ms: i32) -> anyhow::Result<Target> {
+        let found = tokio::net::lookup_host(server).await;
+        let address = found
+            .with_context(|| format!("{server:?} is no HOST:PORT that can be found"))?
+            .min_by_key(SocketAddr::is_ipv6)
+            .with_context(|| format!("{server:?} has no address"))?;
+        Ok(Target {
+            name: server.to_owned(),
+            address,
+            timeout_ms,
+            opened: AtomicUsize::new(0),
+        })
     }
 
-    /// Appends the next request.
-    pub(crate) fn next(&mut self, out: &mut Vec<u8>) {
-        let count = self.count;
-        self.count += 1;
-        // Spread over the keys, each connection in an order of its own.
-        let key = (count.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize + self.connection;
-        let read = &self.reads[key % self.reads.len()];
-        let write = &self.writes[key % self.writes.len()];
-        match self.operation {
-            Operation::Get | Operation::Exists | Operation::Children => out.extend_from_slice(read),
-            Operation::Set => out.extend_from_slice(write),
-            Operation::Mixed { writes_percent } if count % 100 < u64::from(writes_percent) => {
-                out.extend_from_slice(write);
-            }
-            Operation::Mixed { .. } => out.extend_from_slice(read),
-            Operation::Create => {
-                let path = format!("{}/c{}-{count}", self.root, self.connection);
-                out.extend_from_slice(&create(&path, &self.data));
-            }
+    /// A connection; on the loopback network from one address after the other.
+    async fn connect(&self) -> std::io::Result<TcpStream> {
+        let group = self.opened.fetch_add(1, Ordering::Relaxed) / PER_SOURCE % SOURCES;
+        let socket = match self.address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        if let IpAddr::V4(address) = self.address.ip()
+            && address.is_loopback()
+            && group > 0
+        {
+            let source = Ipv4Addr::new(127, 0, group as u8, 1);
+            socket.set_reuseaddr(true)?;
+            socket.bind((source, 0).into())?;
         }
+        let stream = socket.connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 
 /// A session with a server.
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
-    input: BytesMut,
+    pub(crate) replies: Replies,
 }
 
 impl Connection {
-    pub(crate) async fn open(server: &str) -> anyhow::Result<Connection> {
-        let stream = TcpStream::connect(server)
-            .await
-            .with_context(|| format!("cannot reach {server}"))?;
-        stream.set_nodelay(true)?;
+    pub(crate) async fn open(target: &Target) -> anyhow::Result<Connection> {
+        match tokio::time::timeout(HANDSHAKE, Connection::handshake(target)).await {
+            Ok(done) => done,
+            Err(_) => bail!(
+                "{}: no session within {} s",
+                target.name,
+                HANDSHAKE.as_secs()
+            ),
+        }
+    }
+
+    async fn handshake(target: &Target) -> anyhow::Result<Connection> {
+        let name = &target.name;
+        let stream = match target.connect().await {
+            Ok(stream) => stream,
+            Err(error) if matches!(error.raw_os_error(), Some(23 | 24)) => bail!(
+                "{error}: this process may not open more connections (ulimit -n), {} were opened",
+                target.opened.load(Ordering::Relaxed) - 1
+            ),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot reach {name}"));
+            }
+        };
         let mut connection = Connection {
             stream,
-            input: BytesMut::new(),
+            replies: Replies::default(),
         };
         let mut frame = vec![0; 4];
         ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: 0,
-            timeout_ms: 30_000,
+            timeout_ms: target.timeout_ms,
             session_id: 0,
             password: Some(vec![0; 16].into()),
             read_only: Some(false),
@@ -158,108 +126,167 @@ impl Connection {
         let length = i32::try_from(frame.len() - 4).expect("a handshake is short");
         frame[..4].copy_from_slice(&length.to_be_bytes());
         connection.stream.write_all(&frame).await?;
-        let reply = connection.frame().await?;
-        let response = ConnectResponse::read(&mut Reader::new(&reply))?;
+        let reply = connection.frame().await.with_context(|| {
+            format!(
+                "{name} ended the handshake (its limit of connections? maxClientCnxns, ulimit -n)"
+            )
+        })?;
+        let response = ConnectResponse::read(&mut Reader::new(&reply))
+            .with_context(|| format!("{name} does not speak ZooKeeper's protocol"))?;
         if response.session_id == 0 {
-            bail!("{server} refused a session");
+            bail!("{name} refused a session");
         }
         Ok(connection)
     }
 
-    async fn frame(&mut self) -> anyhow::Result<BytesMut> {
+    /// The next frame, without its length.
+    pub(crate) async fn frame(&mut self) -> anyhow::Result<BytesMut> {
         loop {
-            if let Some(head) = self.input.first_chunk::<4>() {
-                let length = usize::try_from(i32::from_be_bytes(*head))?;
-                if self.input.len() >= 4 + length {
-                    self.input.advance(4);
-                    return Ok(self.input.split_to(length));
-                }
+            if let Some(frame) = self.replies.take()? {
+                return Ok(frame);
             }
-            if self.stream.read_buf(&mut self.input).await? == 0 {
-                bail!("the server closed the connection");
-            }
+            self.fill().await?;
         }
     }
 
-    /// Sends one request and returns the body of its reply.
-    pub(crate) async fn call(&mut self, frame: &[u8]) -> anyhow::Result<Vec<u8>> {
-        self.stream.write_all(frame).await?;
-        let reply = self.frame().await?;
-        let err = reply
-            .get(12..16)
-            .map(|b| i32::from_be_bytes(b.try_into().expect("4 bytes")));
-        if err != Some(0) {
-            bail!("the server answered with error {err:?}");
-        }
-        Ok(reply[16..].to_vec())
-    }
-
-    /// Waits for at least one reply; calls `each` with the error of each that is there.
-    pub(crate) async fn replies(&mut self, mut each: impl FnMut(i32)) -> anyhow::Result<usize> {
+    /// Waits for bytes.
+    pub(crate) async fn fill(&mut self) -> anyhow::Result<()> {
         loop {
-            let mut at = 0;
-            let mut count = 0;
-            while let Some(head) = self.input.get(at..at + HEAD) {
-                let number =
-                    |at: usize| i32::from_be_bytes(head[at..at + 4].try_into().expect("4 bytes"));
-                let end = at + 4 + usize::try_from(number(0))?;
-                if self.input.len() < end {
-                    break;
-                }
-                each(number(16));
-                count += 1;
-                at = end;
-            }
-            self.input.advance(at);
-            if count > 0 {
-                return Ok(count);
-            }
-            self.input.reserve(64 * 1024);
-            if self.stream.read_buf(&mut self.input).await? == 0 {
-                bail!("the server closed the connection");
+            self.stream.readable().await.context(CLOSED)?;
+            if self.replies.read(&self.stream)? {
+                return Ok(());
             }
         }
     }
 
-    /// Deletes a node and its children.
-    pub(crate) async fn delete_all(&mut self, root: &str) -> anyhow::Result<()> {
-        let path = Some(root.to_owned().into());
-        let list = framed(
-            1,
-            &Request::GetChildren(GetChildrenRequest { path, watch: false }),
-        );
-        let body = self.call(&list).await?;
-        let children = GetChildrenResponse::read(&mut Reader::new(&body))?.children;
-        let delete = |path: String| {
-            framed(
-                1,
-                &Request::Delete(DeleteRequest {
-                    path: Some(path.into()),
-                    version: -1,
-                }),
-            )
-        };
-        // In portions: the replies must not fill the sockets while requests are written.
-        let children = children.unwrap_or_default();
-        for portion in children.chunks(256) {
-            let mut frames = Vec::new();
-            for child in portion.iter().flatten() {
-                frames.extend_from_slice(&delete(format!("{root}/{child}")));
+    /// Sends one request and returns the body of its reply, or the error in it. Events and pings
+    /// that come before are left out.
+    pub(crate) async fn ask(&mut self, frame: &[u8]) -> anyhow::Result<Result<BytesMut, i32>> {
+        self.stream.write_all(frame).await.context(CLOSED)?;
+        loop {
+            let mut reply = self.frame().await?;
+            let head = Head::of(&reply).context("a reply without a header")?;
+            if matches!(head.xid, xid::NOTIFICATION | xid::PING) {
+                continue;
             }
-            self.stream.write_all(&frames).await?;
-            let mut left = portion.len();
-            while left > 0 {
-                left -= self.replies(|_| {}).await?;
-            }
+            reply.advance(16);
+            return Ok(if head.err == 0 {
+                Ok(reply)
+            } else {
+                Err(head.err)
+            });
         }
-        self.call(&delete(root.to_owned())).await?;
+    }
+
+    /// Sends one request that must succeed.
+    pub(crate) async fn call(&mut self, frame: &[u8]) -> anyhow::Result<BytesMut> {
+        match self.ask(frame).await? {
+            Ok(body) => Ok(body),
+            Err(code) => bail!("the server answered {}", name_of(code)),
+        }
+    }
+
+    /// Tells the server that the session lives; the answer is skipped later.
+    pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
+        // Nobody reads while sessions are only held: the answers must not pile up.
+        self.replies.read(&self.stream)?;
+        while self.replies.take()?.is_some() {}
+        let mut frame = vec![0, 0, 0, 8];
+        RequestHeader {
+            xid: xid::PING,
+            op: OpCode::Ping.code(),
+        }
+        .write_to(&mut frame);
+        self.stream.write_all(&frame).await?;
         Ok(())
     }
 
     /// Ends the session.
-    pub(crate) async fn close(&mut self) -> anyhow::Result<()> {
-        self.call(&framed(1, &Request::CloseSession(Empty {})))
-            .await?;
+    pub(crate) async fn close(mut self) -> anyhow::Result<()> {
+        self.call(&framed(&Request::CloseSession(Empty {}))).await?;
         Ok(())
+    }
+}
+
+trait WriteTo {
+    fn write_to(&self, out: &mut Vec<u8>);
+}
+
+impl WriteTo for RequestHeader {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        zooid_proto::Jute::write(self, &mut Writer::wire(out));
+    }
+}
+
+/// What is looked at of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) xid: i32,
+    pub(crate) err: i32,
+}
+
+impl Head {
+    fn of(frame: &[u8]) -> Option<Head> {
+        let number = |at: usize| Some(i32::from_be_bytes(*frame.get(at..)?.first_chunk()?));
+        Some(Head {
+            xid: number(0)?,
+            err: number(12)?,
+        })
+    }
+}
+
+/// What has arrived on a connection.
+#[derive(Default)]
+pub(crate) struct Replies {
+    input: BytesMut,
+}
+
+impl Replies {
+    /// Reads what is there; false if that is nothing. An end of the stream is an error.
+    pub(crate) fn read(&mut self, stream: &TcpStream) -> anyhow::Result<bool> {
+        self.input.reserve(READ_STEP);
+        match stream.try_read_buf(&mut self.input) {
+            Ok(0) => bail!(CLOSED),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error).context(CLOSED),
+        }
+    }
+
+    /// A buffer that held a burst is given back.
+    pub(crate) fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Calls `each` with every whole reply.
+    pub(crate) fn each(&mut self, mut each: impl FnMut(Head)) -> anyhow::Result<()> {
+        let mut at = 0;
+        while let Some(head) = self.input.get(at..at + HEAD) {
+            let length = i32::from_be_bytes(*head.first_chunk().expect("20 bytes"));
+            let end = at + 4 + usize::try_from(length).context("a reply of negative length")?;
+            if self.input.len() < end {
+                break;
+            }
+            each(Head::of(&head[4..]).expect("16 bytes"));
+            at = end;
+        }
+        self.input.advance(at);
+        Ok(())
+    }
+
+    /// Takes one whole frame out.
+    fn take(&mut self) -> anyhow::Result<Option<BytesMut>> {
+        let Some(head) = self.input.first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = usize::try_from(i32::from_be_bytes(*head))
+            .context("the server does not speak ZooKeeper's protocol")?;
+        if self.input.len() < 4 + length {
+            return Ok(None);
+        }
+        self.input.advance(4);
+        Ok(Some(self.input.split_to(length)))
     }
 }

@@ -338,7 +338,8 @@ impl Digests {
         self.mismatches
             .first
             .get_or_insert_with(|| mismatch.clone());
-        if off_by == self.off_by || explained(off_by, entry, tree) {
+        let more = off_by.wrapping_sub(self.off_by);
+        if more == 0 || explained(more, entry, tree) || explained(off_by, entry, tree) {
             self.off_by = off_by;
         } else {
             self.lasting.get_or_insert(mismatch);

@@ -234,6 +234,23 @@ fn wrong_digests_of_java_for_containers_stop_no_start() {
         world.run_off_by(txn, DIGEST_VERSION, off_by);
         world.run_off_by(set("/a", "1", 1), DIGEST_VERSION, off_by);
         assert_eq!(world.start().unwrap().mismatches.count, 2);
+        // Another one of the same batch adds to it; "/d" has no data, the owner makes a difference.
+        let next = Txn::CreateContainer(CreateContainerTxn {
+            path: "/d".into(),
+            data: None,
+            acl: None,
+            parent_cversion: 4,
+        });
+        let header = world.header(&next);
+        world.tree.apply(&header, &next, &mut ());
+        let node = world.tree.get("/d").unwrap();
+        let mut stat = node.persisted();
+        stat.ephemeral_owner = 0;
+        let more = node_digest("/d", None, &stat).wrapping_sub(node.digest());
+        let off_by = off_by.wrapping_add(more as i64);
+        let digest = world.tree.digest().wrapping_add(off_by);
+        world.log(header.zxid, next, DIGEST_VERSION, digest);
+        assert_eq!(world.start().unwrap().mismatches.count, 3);
         // Off by anything else it is another tree.
         world.run_off_by(set("/a", "2", 2), DIGEST_VERSION, off_by + 1);
         assert!(world.start().is_err());

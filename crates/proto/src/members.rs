@@ -92,6 +92,10 @@ pub enum MembersError {
     /// A participant is in no group while others are.
     #[error("server {0} is not in a group")]
     Ungrouped(i64),
+    /// A group names a server without a weight that is no participant, whose weight is 1 without one.
+    /// Java fails on it with a NullPointerException.
+    #[error("server {0} is in a group and is neither a participant nor has a weight")]
+    Unweighted(i64),
 }
 
 impl Membership {
@@ -124,6 +128,11 @@ impl Membership {
         }
         if let Some(&id) = membership.without_group().first() {
             return Err(MembersError::Ungrouped(id));
+        }
+        let weighted = membership.weighted();
+        let mut grouped = membership.groups.values().flatten();
+        if let Some(&id) = grouped.find(|id| !weighted.contains_key(id)) {
+            return Err(MembersError::Unweighted(id));
         }
         Ok(membership)
     }
@@ -274,7 +283,7 @@ impl Member {
                 _ => return Err(form()),
             };
             let address = MemberAddress {
-                host: host.to_owned(),
+                host: named_host(host),
                 quorum_port: port(quorum)?,
                 election_port: port(election)?,
             };
@@ -283,7 +292,10 @@ impl Member {
                     "the quorum port and the election port are both {quorum}; they must differ"
                 ));
             }
-            addresses.push(address);
+            // Java keeps a set of them.
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
             if let Some(named) = named {
                 let named = Role::parse(named.trim())
                     .ok_or_else(|| format!("role {named:?}: expected participant or observer"))?;
@@ -445,7 +457,7 @@ fn client_address(text: &str) -> Result<ClientAddress, String> {
         let (host, parts) = host_and_rest(text)?;
         return match parts[..] {
             [own] => Ok(ClientAddress {
-                host: host.to_owned(),
+                host: named_host(host),
                 port: port(own)?,
             }),
             _ => Err(form()),
@@ -457,11 +469,16 @@ fn client_address(text: &str) -> Result<ClientAddress, String> {
             port: port(own)?,
         }),
         [host, own] => Ok(ClientAddress {
-            host: host.to_owned(),
+            host: named_host(host),
             port: port(own)?,
         }),
         _ => Err(form()),
     }
+}
+
+/// No name is this machine, as in Java.
+fn named_host(host: &str) -> String {
+    if host.is_empty() { "localhost" } else { host }.to_owned()
 }
 
 /// Splits `host:a:b` or `[v6]:a:b` into the host and what follows.
@@ -490,6 +507,78 @@ fn port(text: &str) -> Result<u16, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What 3.9.5 makes of lines and texts, see `testdata/README.md`.
+    #[test]
+    fn members_read_and_print_as_in_java() {
+        let check = |answers: &str, read: fn(&str) -> Option<String>| {
+            for line in answers.lines() {
+                let (given, answer) = line.split_once('\t').expect("a line and its answer");
+                let expected = (answer != "!").then(|| answer.to_owned());
+                assert_eq!(read(given), expected, "{given:?}");
+            }
+        };
+        check(include_str!("../testdata/members/lines.tsv"), |line| {
+            Some(Member::parse(1, line, true).ok()?.to_string())
+        });
+        check(include_str!("../testdata/members/texts.tsv"), |text| {
+            let text = text.replace("\\n", "\n");
+            let text = Membership::parse(&text, true).ok()?.to_string();
+            Some(text.replace('\n', "\\n"))
+        });
+    }
+
+    #[test]
+    fn what_is_printed_reads_as_the_same() {
+        for line in include_str!("../testdata/members/texts.tsv").lines() {
+            let (_, text) = line.split_once('\t').unwrap();
+            // A version that is printed with its sign bit is beyond what Java reads.
+            if text == "!" || text.contains("version=ff") {
+                continue;
+            }
+            let text = text.replace("\\n", "\n");
+            let members = Membership::parse(&text, false).unwrap();
+            assert_eq!(members.to_string(), text);
+            let next = Membership::parse(&members.dynamic_file(true), false).unwrap();
+            assert!(next.is_same(&members) && next.to_string() == text);
+        }
+    }
+
+    #[test]
+    fn a_dynamic_file_has_sorted_lines() {
+        let text = "server.2=b:1:2\nserver.10=c:1:2\nversion=1f";
+        let members = Membership::parse(text, false).unwrap();
+        let lines = "server.10=c:1:2:participant\nserver.2=b:1:2:participant\n";
+        assert_eq!(members.dynamic_file(false), lines);
+        assert_eq!(members.dynamic_file(true), format!("{lines}version=1f\n"));
+    }
+
+    #[test]
+    fn configurations_are_one_by_version_or_by_all_members() {
+        let parse = |text| Membership::parse(text, true).unwrap();
+        let a = parse("server.1=a:1:2|b:3:4\nserver.2=c:1:2;5\nversion=7");
+        assert!(a.is_same(&parse("server.1=z:1:2\nversion=7")));
+        assert!(a.is_same(&parse("server.1=b:3:4|a:1:2\nserver.2=c:1:2;0.0.0.0:5")));
+        for other in [
+            "server.1=a:1:2|b:3:4\nserver.2=c:1:2;6",
+            "server.1=a:1:2|b:3:4\nserver.2=c:1:2:observer;5",
+            "server.1=a:1:2|b:3:5\nserver.2=c:1:2;5",
+            "server.1=a:1:2\nserver.2=c:1:2;5",
+            "server.1=a:1:2|b:3:4",
+            "server.1=a:1:2|b:3:4\nserver.2=c:1:2;5\ngroup.1=1:2\nversion=7",
+        ] {
+            assert!(!a.is_same(&parse(other)), "{other}");
+        }
+        let grouped = parse("server.1=a:1:2\nserver.2=b:1:2:observer\ngroup.1=1\nweight.2=0");
+        assert_eq!((grouped.weight(1), grouped.weight(2)), (1, 0));
+    }
+
+    #[test]
+    fn the_address_of_the_static_file_is_not_printed() {
+        let mut member = Member::parse(1, "a:1:2;5", false).unwrap();
+        member.client_is_static = true;
+        assert_eq!(member.to_string(), "a:1:2:participant");
+    }
 
     /// The rules of section 7 of the configuration reference.
     #[test]

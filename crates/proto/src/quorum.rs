@@ -636,11 +636,12 @@ impl LearnerInfo {
     /// Reads what is there, as `LearnerHandler` does: releases sent 8, 12 or 20 bytes. A body too
     /// short for a number is of server 0, as in Java.
     fn read(data: Option<&[u8]>) -> LearnerInfo {
-        let from = &mut Reader::new(data.unwrap_or_default());
+        // A field that is cut short is as good as absent, and so are those behind it.
+        let from = |at| Reader::new(data.and_then(|data| data.get(at..)).unwrap_or_default());
         LearnerInfo {
-            sid: data.map(|_| from.i64().unwrap_or(0)),
-            protocol_version: from.i32().unwrap_or(1),
-            config_version: from.i64().ok(),
+            sid: data.map(|_| from(0).i64().unwrap_or(0)),
+            protocol_version: from(8).i32().unwrap_or(1),
+            config_version: from(12).i64().ok(),
         }
     }
 

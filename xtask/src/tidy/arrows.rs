@@ -83,6 +83,8 @@ const ROOMS: &[Room] = &[
         reads: true,
         ..pure("sim", &["proto", "tree", "zab", "store", "node", "client"])
     },
+    // It does pieces of the server one by one, for who counts their instructions.
+    room("microbench", &["proto", "tree", "store", "node"]),
     room("differential", &["proto"]),
     room("xtask", &[]),
 ];
