@@ -19,7 +19,6 @@ pub mod auth;
 pub mod conn;
 pub mod core;
 pub mod link;
-pub mod member;
 pub mod log;
 mod multi;
 mod prep;

@@ -40,6 +40,8 @@ pub struct Shared {
     pub load_ms: Summary,
     /// How many may connect.
     pub throttle: Mutex<Throttle>,
+    /// How often the tree was replaced as a whole: whoever goes through it in steps looks.
+    generation: AtomicU64,
     serving: AtomicBool,
     /// Whether another server leads: what only a leader can answer goes through the core.
     learning: AtomicBool,
@@ -73,6 +75,7 @@ impl Shared {
             digest_mismatches: AtomicU64::new(0),
             digest_log: Mutex::default(),
             load_ms,
+            generation: AtomicU64::new(0),
             serving: AtomicBool::new(true),
             learning: AtomicBool::new(false),
             next_conn: AtomicU64::new(1),
@@ -82,6 +85,18 @@ impl Shared {
     /// A number for a new connection.
     pub fn next_conn(&self) -> ConnId {
         self.next_conn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Puts another tree in the place of the one that is there.
+    pub fn replace_tree(&self, tree: Tree) {
+        let mut current = self.tree.write();
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        *current = tree;
+    }
+
+    /// Changes with [`Shared::replace_tree`]; steady while the tree is held.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     /// Whether requests are taken.

@@ -13,6 +13,7 @@ use zooid_tree::{Tree, Walk};
 /// The state of a server as it was at one moment, sent in steps.
 pub struct Outgoing {
     walk: Walk,
+    generation: u64,
     started: bool,
     ended: bool,
 }
@@ -20,8 +21,10 @@ pub struct Outgoing {
 impl Outgoing {
     /// The state as it is now.
     pub fn begin(shared: &Shared) -> Outgoing {
+        let tree = shared.tree.read();
         Outgoing {
-            walk: shared.tree.read().begin_walk(),
+            walk: tree.begin_walk(),
+            generation: shared.generation(),
             started: false,
             ended: false,
         }
@@ -38,20 +41,32 @@ impl Outgoing {
     }
 
     /// Appends the next part, about `nodes` nodes; `false` when nothing was left.
-    pub fn step(&mut self, shared: &Shared, nodes: usize, out: &mut Vec<u8>) -> bool {
+    ///
+    /// # Errors
+    /// When another tree has taken the place of this one: the connection is of no use any more.
+    pub fn step(
+        &mut self,
+        shared: &Shared,
+        nodes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Superseded> {
         if !self.started {
             self.started = true;
             out.extend_from_slice(&self.head());
-            return true;
+            return Ok(true);
         }
         if self.ended {
-            return false;
+            return Ok(false);
         }
-        if !shared.tree.read().walk_step(&mut self.walk, nodes, out) {
+        let tree = shared.tree.read();
+        if shared.generation() != self.generation {
+            return Err(Superseded);
+        }
+        if !tree.walk_step(&mut self.walk, nodes, out) {
             self.ended = true;
             Writer::wire(out).str(Some("/"));
         }
-        true
+        Ok(true)
     }
 
     /// Sessions and ACLs.
@@ -74,6 +89,10 @@ impl Outgoing {
         bytes
     }
 }
+
+/// The tree was replaced while it was being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Superseded;
 
 /// The state of another server on its way in.
 pub struct Incoming<'p> {
@@ -201,7 +220,7 @@ mod tests {
         };
         let mut outgoing = Outgoing::begin(&shared);
         let mut bytes = Vec::new();
-        while outgoing.step(&shared, 3, &mut bytes) {}
+        while outgoing.step(&shared, 3, &mut bytes).unwrap() {}
         for cut in [1, 3, 64, 1000, usize::MAX] {
             let mut incoming = Incoming::new(&Settings::default());
             for part in bytes.chunks(cut.min(bytes.len())) {
