@@ -20,6 +20,7 @@ pub mod conn;
 pub mod core;
 pub mod link;
 pub mod log;
+pub mod member;
 mod multi;
 mod prep;
 mod read;

@@ -67,7 +67,9 @@ impl Member {
     /// [`DiskOp::InstallSnapshot`] the driver has replaced the tree before it says so.
     pub fn input(&mut self, input: Input<'_>, now: Now) {
         if let Input::Persisted { token } | Input::CannotTruncate { token } = input
-            && self.rebuilding.is_some_and(|rebuilding| rebuilding <= token)
+            && self
+                .rebuilding
+                .is_some_and(|rebuilding| rebuilding <= token)
         {
             self.rebuilding = None;
             self.write_config(now);
@@ -201,10 +203,7 @@ impl Member {
                 return Some(effect);
             }
             Effect::Disk { token, ref op } => {
-                if matches!(
-                    op,
-                    DiskOp::Truncate { .. } | DiskOp::InstallSnapshot { .. }
-                ) {
+                if matches!(op, DiskOp::Truncate { .. } | DiskOp::InstallSnapshot { .. }) {
                     self.core.advance();
                     self.rebuilding = Some(token);
                 }

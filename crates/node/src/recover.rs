@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::mem;
 use std::path::PathBuf;
 use zooid_proto::records::Acl;
-use zooid_proto::zxid;
 use zooid_proto::txn::{LogEntry, Txn};
+use zooid_proto::zxid;
 use zooid_store::recover::{EntryAt, Progress, Restore};
 use zooid_store::snapshot::{SnapshotDigest, SnapshotMeta, SnapshotNode, SnapshotSink};
 use zooid_tree::owner::CONTAINER_OWNER;
@@ -21,7 +21,7 @@ pub struct Recovery<'p> {
     digests: Digests,
     nodes: u64,
     tail: Tail,
-    progress: Box<dyn FnMut(Stage<'_>) + 'p>,
+    progress: Box<dyn FnMut(Stage<'_>) + Send + 'p>,
 }
 
 /// The end of the log, as a member of an ensemble keeps it for others that were away.
@@ -73,8 +73,7 @@ impl Tail {
 
 /// Whether nothing can be missing between two transactions.
 fn follows(before: i64, zxid: i64) -> bool {
-    zxid == before + 1
-        || zxid::epoch(zxid) > zxid::epoch(before) && zxid::counter(zxid) == 1
+    zxid == before + 1 || zxid::epoch(zxid) > zxid::epoch(before) && zxid::counter(zxid) == 1
 }
 
 /// How far a recovery is.
@@ -175,7 +174,7 @@ pub enum RecoveryError {
 
 impl<'p> Recovery<'p> {
     /// A recovery that tells `progress` how far it is.
-    pub fn new(settings: &Settings, progress: impl FnMut(Stage<'_>) + 'p) -> Recovery<'p> {
+    pub fn new(settings: &Settings, progress: impl FnMut(Stage<'_>) + Send + 'p) -> Recovery<'p> {
         let options = TreeOptions {
             digest_enabled: settings.digest,
             extended_types: settings.extended_types,

@@ -149,12 +149,7 @@ impl Sessions {
 
     /// Forgets all sessions but those of `stored`, which get their full timeouts and belong to
     /// nobody: a new term begins. `reporting`: whether [`Sessions::take_heard`] is of use.
-    pub fn begin_term(
-        &self,
-        stored: impl Iterator<Item = (i64, i32)>,
-        reporting: bool,
-        now: Now,
-    ) {
+    pub fn begin_term(&self, stored: impl Iterator<Item = (i64, i32)>, reporting: bool, now: Now) {
         self.reporting.store(reporting, Ordering::Relaxed);
         self.heard.lock().clear();
         self.fresh.lock().clear();

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::disk::DiskStats;
+use crate::ensemble::net::PeerEvent;
 use crate::snapshots::Snapshots;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use zooid_config::Config;
 use zooid_node::{Now, Shared, Submit};
 use zooid_store::{DataDirs, StoreError};
+use zooid_zab::Token;
 
 /// A running server.
 pub struct Server {
@@ -38,6 +40,12 @@ pub enum CoreInput {
     Submit(Vec<Submit>),
     /// Transactions up to this zxid are on disk.
     Durable(i64),
+    /// Disk operations up to this one are done.
+    Persisted(Token),
+    /// There was nothing left to build an earlier state from; all data are gone.
+    CannotTruncate(Token),
+    /// Another member did something.
+    Peer(PeerEvent),
     /// The log cannot be written: nothing may be acknowledged any more.
     DiskFailed(StoreError),
     /// The operator asks for the end.

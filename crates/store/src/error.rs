@@ -286,7 +286,8 @@ fn list(lines: &[String]) -> String {
 }
 
 /// Adds what was tried, and on what, to an answer of the operating system.
-pub(crate) trait Context<T> {
+pub trait Context<T> {
+    /// The answer, with `doing` and `path` in its error.
     fn on(self, doing: &'static str, path: &Path) -> Result<T, StoreError>;
 }
 

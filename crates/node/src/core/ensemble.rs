@@ -150,7 +150,9 @@ impl Core {
         if self.part == Part::Leader {
             assert!(
                 self.queue.iter().any(|item| {
-                    item.append.as_ref().is_some_and(|made| made.zxid == append.zxid)
+                    item.append
+                        .as_ref()
+                        .is_some_and(|made| made.zxid == append.zxid)
                 }),
                 "a leader commits what it made"
             );
@@ -345,7 +347,11 @@ impl Core {
     }
 
     fn refuse_learner(&mut self, learner: u64, request: &Forwarded, code: ErrorCode, now: Now) {
-        tracing::warn!(learner, op = request.op, "a learner passed on an unknown operation");
+        tracing::warn!(
+            learner,
+            op = request.op,
+            "a learner passed on an unknown operation"
+        );
         let asker = Asker {
             session: Some(request.session),
             standing: Ok(()),
@@ -359,13 +365,7 @@ impl Core {
     }
 
     /// Whether a session that a learner's client came back to is alive; it is the learner's then.
-    pub(crate) fn revalidate(
-        &self,
-        learner: u64,
-        session: i64,
-        timeout_ms: i32,
-        now: Now,
-    ) -> bool {
+    pub(crate) fn revalidate(&self, learner: u64, session: i64, timeout_ms: i32, now: Now) -> bool {
         self.part == Part::Leader
             && self
                 .shared
