@@ -69,6 +69,11 @@ impl Prep {
         }
     }
 
+    /// The last transaction that was made.
+    pub(crate) fn last_zxid(&self) -> i64 {
+        self.last_zxid
+    }
+
     /// Notes that transactions up to `zxid` are applied.
     pub(crate) fn applied(&mut self, zxid: i64) {
         self.view.applied(zxid);

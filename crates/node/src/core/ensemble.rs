@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use zooid_proto::client::SyncRequest;
 use zooid_proto::ops::Request;
 use zooid_proto::records::Id;
-use zooid_proto::txn::{LogEntry, kind};
+use zooid_proto::txn::{TxnHeader, kind};
 use zooid_proto::{ErrorCode, Jute, OpClass, OpCode, Reader, zxid};
 use zooid_zab::Forwarded;
 
@@ -149,18 +149,13 @@ impl Core {
         self.durable_zxid = append.zxid;
         if self.part == Part::Leader {
             assert!(
-                self.queue.iter().any(|item| {
-                    item.append
-                        .as_ref()
-                        .is_some_and(|made| made.zxid == append.zxid)
-                }),
+                append.zxid <= self.prep.last_zxid(),
                 "a leader commits what it made"
             );
             return;
         }
-        let header = LogEntry::decode(&append.payload)
-            .expect("the leader's transactions decode: it was looked at when it came")
-            .header;
+        let header = TxnHeader::read(&mut Reader::new(&append.payload))
+            .expect("the header of a transaction was read when it came");
         let session = header.client_id;
         let asked = self
             .asked
