@@ -2,14 +2,17 @@
 //! shown to clients it stays.
 
 use crate::dice::Dice;
-use crate::disk::{Crash, Disk, FaultyFiles};
+use crate::disk::{Crash, Disk, FaultyFiles, ROT, Rot, SECTOR};
 use crate::history::{History, State, dump};
 use crate::run::choose_step;
 use crate::server::{Opened, Options, Server, Step, open};
+use std::ops::Range;
 use zooid_node::Now;
 use zooid_node::recover::Mismatches;
 use zooid_store::files::Files;
 use zooid_store::layout::NamedFile;
+use zooid_store::log::HEADER_LEN;
+use zooid_store::log_reader::LogReader;
 use zooid_store::purge::{MIN_RETAIN, verify};
 
 /// What is known of the moment of a crash.
@@ -34,7 +37,7 @@ pub enum Then {
     GoOn,
     /// Newest snapshots have rotted, as many as may be with three of them; then comes a purge.
     RotSnapshots,
-    /// A bit of a log has rotted.
+    /// A part of a log has rotted.
     RotLog,
 }
 
@@ -65,8 +68,13 @@ pub struct Point {
 pub enum Outcome {
     /// With the state.
     Recovered,
-    /// Rotten data were refused.
-    Refused,
+    /// A log rotted like this, and was refused, or the damage was in nothing that counts.
+    Rotted {
+        /// How.
+        how: Rot,
+        /// Whether it was refused.
+        refused: bool,
+    },
 }
 
 /// Crashes a disk and starts from it.
@@ -90,13 +98,18 @@ pub fn check(
         }
         Then::RotSnapshots => rot_snapshots(&mut disk, options, &mut dice),
         Then::RotLog => {
-            let Some(name) = rot_log(&mut disk, options, &mut dice) else {
+            let Some((name, how)) = rot_log(&mut disk, options, &mut dice) else {
                 return Ok(Outcome::Recovered);
             };
             return match open(&FaultyFiles::new(disk), options) {
-                Ok(opened) => expect(&opened, options, witness).map(|_| Outcome::Recovered),
-                Err(error) if error.contains(&name) => Ok(Outcome::Refused),
-                Err(error) => Err(format!("{name} rotted, but: {error}")),
+                Ok(opened) => expect(&opened, options, witness)
+                    .map(|_| Outcome::Rotted {
+                        how,
+                        refused: false,
+                    })
+                    .map_err(|error| format!("{name} rotted ({how:?}): {error}")),
+                Err(error) if error.contains(&name) => Ok(Outcome::Rotted { how, refused: true }),
+                Err(error) => Err(format!("{name} rotted ({how:?}), but: {error}")),
             };
         }
         Then::Start | Then::GoOn => {}
@@ -232,14 +245,12 @@ fn rot_snapshots(disk: &mut Disk, options: &Options, dice: &mut Dice) {
     for snapshot in &snapshots[..bad] {
         // Somewhere in the middle: compressed formats have bytes in front that mean nothing.
         let len = snapshot.len as usize;
-        for at in len / 2..(len / 2 + 24).min(len) {
-            disk.flip(&snapshot.path, at, dice.any() as u8);
-        }
+        disk.rot(&snapshot.path, len / 2..len, dice.of(&ROT), dice.any());
     }
     let files = FaultyFiles::new(disk.clone());
     for snapshot in &snapshots[..bad] {
         if verify(&files, snapshot) {
-            // Flipped twice, or in a place without meaning: rub it out.
+            // Zeros that were zeros before, or a place without meaning: rub it out.
             let _ = files
                 .open_write(&snapshot.path)
                 .and_then(|mut file| file.set_len(snapshot.len / 2));
@@ -248,8 +259,8 @@ fn rot_snapshots(disk: &mut Disk, options: &Options, dice: &mut Dice) {
     *disk = files.disk().crash(Crash::PowerAllKept);
 }
 
-/// Flips one bit of one log; returns its name.
-fn rot_log(disk: &mut Disk, options: &Options, dice: &mut Dice) -> Option<String> {
+/// Lets a part of one log rot; its name, and how.
+fn rot_log(disk: &mut Disk, options: &Options, dice: &mut Dice) -> Option<(String, Rot)> {
     let files = FaultyFiles::new(disk.clone());
     let mut logs = options.dirs.logs(&files).unwrap_or_default();
     logs.retain(|log| log.len > 0);
@@ -258,7 +269,45 @@ fn rot_log(disk: &mut Disk, options: &Options, dice: &mut Dice) -> Option<String
     }
     let log = dice.of(&logs);
     let content = disk.content(&log.path)?;
-    let end = content.iter().rposition(|byte| *byte != 0)? as u64 + 1;
-    disk.flip(&log.path, dice.below(end) as usize, dice.any() as u8);
-    Some(log.path.display().to_string())
+    let end = content.iter().rposition(|byte| *byte != 0)? + 1;
+    let mut how = dice.of(&ROT);
+    let mut range = 0..end;
+    if how != Rot::Bit {
+        // Nothing in a later file says that there was something.
+        let mut later = logs.iter().filter(|later| later.zxid > log.zxid);
+        let newest = later.all(|later| last_entry(&files, later).is_none());
+        match big_rot(&files, &log, &content, how, newest) {
+            Some(entries) => range = entries,
+            None => how = Rot::Bit,
+        }
+    }
+    disk.rot(&log.path, range, how, dice.any());
+    Some((log.path.display().to_string(), how))
+}
+
+/// Where more than a bit may rot. A torn write that nobody was told of is a sector of zeros behind
+/// which no entry, or few, follow: nobody can tell rot that looks the same, at the end of the
+/// newest log, from it. So the last entry is left out, and all of the newest log if an entry has
+/// zeros of its own, or if zeros are what is put there.
+fn big_rot(
+    files: &FaultyFiles,
+    log: &NamedFile,
+    content: &[u8],
+    how: Rot,
+    newest: bool,
+) -> Option<Range<usize>> {
+    let range = HEADER_LEN as usize..last_entry(files, log)?;
+    let hollow = || {
+        let mut sectors = content[..range.end].chunks(SECTOR);
+        sectors.any(|sector| sector.iter().all(|byte| *byte == 0))
+    };
+    let ambiguous = newest && (how == Rot::Zeros || hollow());
+    (!range.is_empty() && !ambiguous).then_some(range)
+}
+
+/// Where the last whole entry of a log starts.
+fn last_entry(files: &FaultyFiles, log: &NamedFile) -> Option<usize> {
+    let mut reader = LogReader::open(files, &log.path, i32::MAX as usize).ok()?;
+    while let Ok(true) = reader.advance() {}
+    Some(reader.last_entry()? as usize)
 }

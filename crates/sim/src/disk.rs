@@ -8,6 +8,7 @@
 use crate::dice::{Dice, hash};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zooid_store::files::{File, Files, Listed, Lock, LockError, Meta};
@@ -85,6 +86,22 @@ pub struct Happened {
     /// Writes of which a part was done before an error.
     pub short: u64,
 }
+
+/// How stored bytes rot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rot {
+    /// One bit turns around.
+    Bit,
+    /// Several bits of one sector turn around.
+    Bits,
+    /// A sector reads as something else.
+    Noise,
+    /// A sector reads as zeros.
+    Zeros,
+}
+
+/// All kinds of rot.
+pub const ROT: [Rot; 4] = [Rot::Bit, Rot::Bits, Rot::Noise, Rot::Zeros];
 
 /// What ends a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,15 +322,37 @@ impl Disk {
         self.inodes.retain(|inode, _| reachable.contains(inode));
     }
 
-    /// Turns one bit of a file around, in the cache and on the disk.
-    pub fn flip(&mut self, path: &Path, offset: usize, bit: u8) {
-        let inode = self.file(path).expect("a file to damage");
+    /// Lets one sector of `range` of a file rot, in the cache and on the disk; the bytes that are
+    /// others now. Nothing outside `range` changes. (Zeros that read as zeros change nothing.)
+    pub fn rot(&mut self, path: &Path, range: Range<usize>, how: Rot, seed: u64) -> Range<usize> {
+        let mut dice = Dice::new(seed, 6);
+        let at = range.start + dice.below(range.len() as u64) as usize;
+        let sector = at / SECTOR * SECTOR;
+        let part = sector.max(range.start)..(sector + SECTOR).min(range.end);
+        let before = self.content(path).expect("a file to damage");
+        let mut bytes = before[part.clone()].to_vec();
+        match how {
+            Rot::Bit => bytes[at - part.start] ^= 1 << dice.below(8),
+            Rot::Bits => {
+                for _ in 0..2 + dice.below(15) {
+                    let at = dice.below(bytes.len() as u64) as usize;
+                    bytes[at] ^= 1 << dice.below(8);
+                }
+            }
+            Rot::Noise => bytes.fill_with(|| 1 + dice.below(255) as u8),
+            Rot::Zeros => bytes.fill(0),
+        }
+        let inode = self.file(path).expect("it has content");
         let inode = Arc::make_mut(self.inodes.get_mut(&inode).expect("an entry has an inode"));
-        for bytes in [&mut inode.cache, &mut inode.durable] {
-            if let Some(byte) = Arc::make_mut(bytes).get_mut(offset) {
-                *byte ^= 1 << (bit % 8);
+        for content in [&mut inode.cache, &mut inode.durable] {
+            if let Some(content) = Arc::make_mut(content).get_mut(part.clone()) {
+                content.copy_from_slice(&bytes);
             }
         }
+        let differs = |at: &usize| before[part.start + at] != bytes[*at];
+        let first = (0..bytes.len()).find(differs).unwrap_or(0);
+        let end = (0..bytes.len()).rfind(differs).map_or(first, |at| at + 1);
+        part.start + first..part.start + end
     }
 
     /// The content of a file as programs see it.

@@ -3,7 +3,7 @@
 
 use crate::check::{Outcome, Point, THEN, Then, Witness, any_crash, check, expect};
 use crate::dice::{Dice, hash};
-use crate::disk::{Crash, Disk, Faults, FaultyFiles, Happened, Op};
+use crate::disk::{Crash, Disk, Faults, FaultyFiles, Happened, Op, ROT};
 use crate::history::History;
 use crate::server::{Options, Server, Step, open};
 use std::fmt;
@@ -41,8 +41,10 @@ pub struct Tally {
     pub crashes: [u64; 4],
     /// Points by what followed, as in [`THEN`].
     pub then: [u64; 5],
-    /// Rotten logs that were refused.
-    pub refused: u64,
+    /// Rotten logs by kind of rot, as in [`ROT`].
+    pub rotted: [u64; 4],
+    /// Rotten logs that were refused, by kind of rot.
+    pub refused: [u64; 4],
     /// Lives that ended because the log could not be written.
     pub stopped: u64,
     /// Lives on a slow disk.
@@ -372,7 +374,14 @@ impl Tally {
         }] += 1;
         let then = THEN.iter().position(|then| *then == point.then);
         self.then[then.expect("all are there")] += 1;
-        self.refused += u64::from(*outcome == Ok(Outcome::Refused));
+        if let Ok(Outcome::Rotted { how, refused }) = outcome {
+            let kind = ROT
+                .iter()
+                .position(|rot| rot == how)
+                .expect("all are there");
+            self.rotted[kind] += 1;
+            self.refused[kind] += u64::from(*refused);
+        }
     }
 
     /// What a long enough series of runs must have seen, and has not.
@@ -386,7 +395,16 @@ impl Tally {
             ("a server that went on", self.then[2]),
             ("rotten snapshots", self.then[3]),
             ("rotten logs", self.then[4]),
-            ("a rotten log that was refused", self.refused),
+            ("a log with a rotten bit that was refused", self.refused[0]),
+            ("a log with rotten bits that was refused", self.refused[1]),
+            (
+                "a log with a rotten sector that was refused",
+                self.refused[2],
+            ),
+            (
+                "a log with a sector of zeros that was refused",
+                self.refused[3],
+            ),
             ("a server that stopped because of its log", self.stopped),
             ("a slow disk", self.slow),
             ("an operation that failed", self.failed),
@@ -408,6 +426,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [kill, nothing, all, part] = self.crashes;
         let [_, in_start, go_on, rot_snapshots, rot_log] = self.then;
+        let [bit, bits, noise, zeros] = self.rotted;
+        let [no_bit, no_bits, no_noise, no_zeros] = self.refused;
         let [plain, gz, snappy] = self.snapshots;
         writeln!(
             f,
@@ -422,8 +442,12 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "then: second crash in the start {in_start}, went on and crashed again {go_on}, \
-             rotten snapshots {rot_snapshots}, rotten log {rot_log} ({} refused)",
-            self.refused
+             rotten snapshots {rot_snapshots}, rotten log {rot_log}"
+        )?;
+        writeln!(
+            f,
+            "logs rotten and refused: a bit {bit} {no_bit}, bits {bits} {no_bits}, a sector {noise} \
+             {no_noise}, a sector of zeros {zeros} {no_zeros}"
         )?;
         writeln!(
             f,

@@ -188,6 +188,8 @@ pub enum Damage {
         previous: i64,
         /// The file before ends inside an entry, at this offset.
         torn: Option<(PathBuf, u64)>,
+        /// Otherwise: the file before, and where its entries end.
+        before: Option<(PathBuf, u64)>,
     },
     /// The log seems to end here, but whole entries follow.
     EntriesFollow {
@@ -264,13 +266,20 @@ impl fmt::Display for Damage {
                 write!(f, "{len} bytes are too few for a transaction header")
             }
             Damage::Content(what) => f.write_str(what),
-            Damage::Hole { previous, torn } => {
+            Damage::Hole {
+                previous,
+                torn,
+                before,
+            } => {
                 write!(f, "transactions behind {previous:#x} are missing")?;
-                match torn {
-                    Some((file, offset)) => {
+                match (torn, before) {
+                    (Some((file, offset)), _) => {
                         write!(f, " ({} ends inside an entry at {offset})", file.display())
                     }
-                    None => Ok(()),
+                    (None, Some((file, offset))) => {
+                        write!(f, " (the entries of {} end at {offset})", file.display())
+                    }
+                    (None, None) => Ok(()),
                 }
             }
             Damage::EntriesFollow { offset, zxid } => write!(

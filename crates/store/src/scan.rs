@@ -284,12 +284,18 @@ impl<'f> LogScan<'f> {
                 EndReason::Eof => ended.end.offset < ended.reader.file_len(),
                 EndReason::ZeroLength => false,
             });
-        let torn = torn.map(|ended| (ended.reader.path().to_path_buf(), ended.end.offset));
+        let place = |ended: &Ended| (ended.reader.path().to_path_buf(), ended.end.offset);
+        let torn = torn.map(place);
+        let before = self.ended.last().map(place);
         let (file, offset) = match (&self.reader, self.entry()) {
             (Some(reader), Some(entry)) => (reader.path().to_path_buf(), entry.offset),
             _ => (PathBuf::new(), 0),
         };
-        let what = Damage::Hole { previous, torn };
+        let what = Damage::Hole {
+            previous,
+            torn,
+            before,
+        };
         CorruptLog {
             file,
             offset,

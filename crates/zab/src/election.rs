@@ -1,100 +1,60 @@
-//! Elections as a peer sees them: connections to the other servers and FastLeaderElection on them.
+//! Elections as a peer sees them: connections to the other servers ([`crate::links`]) and
+//! FastLeaderElection on them ([`crate::vote`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use zooid_proto::vote::PeerState;
+use zooid_proto::vote::{Notification, PeerState};
 
 use crate::boot::Params;
-use crate::io::{ConnId, Sid};
+use crate::io::ConnId;
+use crate::links::{LinkEvent, Links};
 use crate::out::Out;
 use crate::quorum::Verifier;
+use crate::vote::{FastLeaderElection, Step};
 
-/// Whom a server wants to lead or follows: what Java calls `currentVote`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Vote {
-    /// The leader.
-    pub(crate) leader: Sid,
-    /// The leader's last zxid when it was elected.
-    pub(crate) zxid: i64,
-    /// The round in which it was elected; -1 where no election did it.
-    pub(crate) round: i64,
-    /// The leader's `currentEpoch` when it was elected; from its establishment on, its epoch.
-    pub(crate) epoch: i64,
-}
-
-/// What a server starts an election with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// The last zxid in its log, **durably**; -1 if it may have lost its data.
-    pub(crate) zxid: i64,
-    /// Its durable `currentEpoch`.
-    pub(crate) current_epoch: i64,
-    /// Whether it is an observer by its role, which decides between FOLLOWING and OBSERVING. A server
-    /// that is in no list is not: it follows without a vote.
-    pub(crate) observer: bool,
-}
-
-/// What comes of an election.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ElectionEvent {
-    /// The election is over; `state` is what this server is now. It has been published with `vote`
-    /// already.
-    Decided {
-        /// LEADING, FOLLOWING or OBSERVING.
-        state: PeerState,
-        /// The winner.
-        vote: Vote,
-    },
-    /// Another server has a newer configuration in force, while this one looks for a leader and
-    /// reconfiguration is on. The peer makes it its own and calls [`Elections::reconfigure`]. If its
-    /// members are others than before, this is the last event, and nothing is heard until that call.
-    NewerConfig(String),
-    /// This server leads, and one that had voted for it is looking again (ZOOKEEPER-3109): it will
-    /// not come.
-    LookingAgain {
-        /// Which.
-        sid: Sid,
-    },
-}
+pub(crate) use crate::vote::{ElectionEvent, Standing, Vote};
 
 /// Elections. Every call may send, dial and close through `out`, and says what came of it, in order.
 /// The caller carries on as if nothing had changed until it has seen the events.
 #[derive(Debug)]
 pub(crate) struct Elections {
-    _params: Params,
-    _supporters: BTreeSet<Sid>,
+    links: Links,
+    fle: FastLeaderElection,
+    seen: Option<Arc<Verifier>>,
 }
 
 impl Elections {
-    /// Neither looking nor connected: before [`Elections::look`] it refuses nobody and says nothing.
+    /// Neither looking nor connected: before [`Elections::look`] or [`Elections::settle`] it listens
+    /// to who connects, and says nothing.
     pub(crate) fn new(
         params: &Params,
         committed: Arc<Verifier>,
         seen: Option<Arc<Verifier>>,
     ) -> Elections {
-        let _ = (committed, seen);
+        let mut links = Links::new(params);
+        links.configure(&committed, seen.as_ref());
         Elections {
-            _params: params.clone(),
-            _supporters: BTreeSet::new(),
+            links,
+            fle: FastLeaderElection::new(params, committed, seen.clone()),
+            seen,
         }
     }
 
     /// Whether a connection is one of those: accepted or dialed for votes, and not closed.
     pub(crate) fn owns(&self, conn: ConnId) -> bool {
-        let _ = conn;
-        false
+        self.links.owns(conn)
     }
 
     /// A connection was accepted on the election port.
     pub(crate) fn accepted(&mut self, conn: ConnId, now: u64, out: &mut Out) {
-        let _ = (conn, now, out);
+        self.links.accepted(conn, now, out);
     }
 
     /// A connection of its own was dialed.
     pub(crate) fn dialed(&mut self, conn: ConnId, now: u64, out: &mut Out) -> Vec<ElectionEvent> {
-        let _ = (conn, now, out);
-        Vec::new()
+        self.links.dialed(conn, now, out);
+        self.work(now, out)
     }
 
     /// Bytes have arrived on a connection of its own.
@@ -105,8 +65,8 @@ impl Elections {
         now: u64,
         out: &mut Out,
     ) -> Vec<ElectionEvent> {
-        let _ = (conn, bytes, now, out);
-        Vec::new()
+        self.links.received(conn, bytes, now, out);
+        self.work(now, out)
     }
 
     /// A connection is gone or could not be opened. `None` if it is not its own.
@@ -116,19 +76,27 @@ impl Elections {
         now: u64,
         out: &mut Out,
     ) -> Option<Vec<ElectionEvent>> {
-        let _ = (conn, now, out);
-        None
+        self.links
+            .closed(conn, now, out)
+            .then(|| self.work(now, out))
     }
 
     /// Does what is due.
     pub(crate) fn tick(&mut self, now: u64, out: &mut Out) -> Vec<ElectionEvent> {
-        let _ = (now, out);
-        Vec::new()
+        self.links.tick(now, out);
+        let mut step = Step::default();
+        self.fle.tick(now, &mut step);
+        let mut events = self.carry_out(step, now, out);
+        events.extend(self.work(now, out));
+        events
     }
 
     /// When the next [`Elections::tick`] matters.
     pub(crate) fn next_timeout(&self) -> Option<u64> {
-        None
+        [self.links.next_timeout(), self.fle.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Starts an election: state LOOKING, one round on. May decide at once (a server alone).
@@ -138,24 +106,27 @@ impl Elections {
         now: u64,
         out: &mut Out,
     ) -> Vec<ElectionEvent> {
-        let _ = (standing, now, out);
-        Vec::new()
+        self.links.forget_waiting();
+        let mut step = Step::default();
+        self.fle.look(standing, now, &mut step);
+        self.want(now, out);
+        self.carry_out(step, now, out)
     }
 
     /// Publishes state and vote outside an election: after a designated leader was named, and with the
     /// epoch once it is established (ZOOKEEPER-1732: all must say the same then). Not for LOOKING.
     pub(crate) fn settle(&mut self, state: PeerState, vote: Vote, now: u64, out: &mut Out) {
-        let _ = (state, vote, now, out);
+        let mut step = Step::default();
+        self.fle.settle(state, vote, &mut step);
+        self.carry_out(step, now, out);
+        self.links.forget_waiting();
+        self.want(now, out);
     }
 
-    /// The vote that is published while not looking; while looking that of the term before.
-    pub(crate) fn current_vote(&self) -> Vote {
-        Vote {
-            leader: 0,
-            zxid: 0,
-            round: 0,
-            epoch: 0,
-        }
+    /// The vote that is published while not looking; while looking that of the term before. `None`
+    /// before the first election.
+    pub(crate) fn current_vote(&self) -> Option<Vote> {
+        self.fle.current()
     }
 
     /// Configurations have changed. If the members of the committed one are others than before, all
@@ -168,7 +139,64 @@ impl Elections {
         now: u64,
         out: &mut Out,
     ) -> bool {
-        let _ = (committed, seen, now, out);
-        false
+        self.links.configure(&committed, seen.as_ref());
+        self.seen = seen.clone();
+        let restart = self.fle.reconfigure(committed, seen);
+        if restart {
+            self.links.reset(out);
+        }
+        self.want(now, out);
+        restart
+    }
+
+    /// Keeps the connections that votes need: all between voters, always; those from a server without
+    /// a vote to voters while it looks for a leader.
+    fn want(&mut self, now: u64, out: &mut Out) {
+        let looking = self.fle.is_looking();
+        let wanted = if looking || self.fle.is_voter() {
+            self.fle.electorate().clone()
+        } else {
+            BTreeSet::new()
+        };
+        self.links.want(wanted, looking, now, out);
+    }
+
+    /// Works through what has happened on connections.
+    fn work(&mut self, now: u64, out: &mut Out) -> Vec<ElectionEvent> {
+        let mut all = Vec::new();
+        for event in self.links.take_events() {
+            let mut step = Step::default();
+            match event {
+                LinkEvent::Up(sid) => {
+                    let waiting = self.links.take_waiting(sid);
+                    if let Some(frame) = self.fle.link_up(sid).or(waiting) {
+                        step.sends.push((sid, frame));
+                    }
+                }
+                LinkEvent::Awaited(sid) => self.fle.link_awaited(sid),
+                LinkEvent::Down(sid) => self.fle.link_down(sid, now, &mut step),
+                LinkEvent::Frame { sid, first, body } => match Notification::read(&body) {
+                    Ok(n) => self.fle.notified(sid, &n, first, now, &mut step),
+                    Err(error) => tracing::debug!(sid, %error, "dropped a notification"),
+                },
+            }
+            all.extend(self.carry_out(step, now, out));
+        }
+        all
+    }
+
+    fn carry_out(&mut self, step: Step, now: u64, out: &mut Out) -> Vec<ElectionEvent> {
+        let decided = |event: &ElectionEvent| matches!(event, ElectionEvent::Decided { .. });
+        if step.events.iter().any(decided) {
+            self.links.forget_waiting();
+            self.want(now, out);
+        }
+        for (sid, frame) in step.sends {
+            self.links.send(sid, frame, now, out);
+        }
+        step.events
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,19 @@
 //! Transactions are opaque here but for their header.
 
 pub mod boot;
-pub mod io;
 #[allow(dead_code, reason = "its users come with the next commits")]
 mod election;
+pub mod io;
+#[allow(dead_code, reason = "its users come with the next commits")]
+mod links;
 #[allow(dead_code, reason = "its users come with the next commits")]
 mod out;
 #[allow(dead_code, reason = "its users come with the next commits")]
 mod quorum;
+#[allow(dead_code, reason = "its users come with the next commits")]
+mod vote;
+#[cfg(test)]
+mod vote_testing;
 
 pub use boot::{Boot, Params};
 pub use io::{ConnId, DiskOp, Effect, Forwarded, Input, Port, Proposal, Role, Sid, Token};

@@ -187,3 +187,100 @@ impl Tracker {
         &self.sets
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(lines: &str, voters: i64) -> Verifier {
+        let servers: String = (1..=voters)
+            .map(|sid| format!("server.{sid}=host{sid}:2888:3888:participant\n"))
+            .collect();
+        Verifier::parse(&(servers + lines)).expect("a configuration")
+    }
+
+    fn quorum(verifier: &Verifier, sids: &[Sid]) -> bool {
+        verifier.contains_quorum(&sids.iter().copied().collect())
+    }
+
+    #[test]
+    fn a_majority_of_those_that_vote_decides() {
+        let five = members("server.6=o:1:2:observer", 5);
+        assert!(!quorum(&five, &[1, 2]));
+        assert!(!quorum(&five, &[1, 2, 6, 7]), "neither votes");
+        assert!(quorum(&five, &[1, 2, 5]));
+        assert!(!quorum(&members("", 4), &[1, 2]));
+        assert!(!quorum(&members("", 2), &[1]));
+        assert_eq!((five.weight(1), five.weight(6)), (1, 0));
+    }
+
+    #[test]
+    fn a_majority_of_groups_decides_each_by_weight() {
+        let groups = "group.1=1:2:3\ngroup.2=4:5:6\ngroup.3=7:8:9\n";
+        let nine = members(groups, 9);
+        assert!(quorum(&nine, &[1, 2, 4, 5]));
+        assert!(!quorum(&nine, &[1, 2, 3, 4, 7]));
+        assert!(!quorum(&nine, &[]));
+        let weights = "weight.1=3\nweight.7=0\nweight.8=0\nweight.9=0";
+        let weighted = members(&format!("{groups}{weights}"), 9);
+        assert!(quorum(&weighted, &[1, 4, 5]), "3 of 5 and 2 of 3");
+        assert!(!quorum(&weighted, &[1, 7, 8, 9]), "a group without weight");
+        assert!(
+            !quorum(&weighted, &[2, 3, 4, 5]),
+            "one of two groups is no majority"
+        );
+        assert_eq!((weighted.weight(1), weighted.weight(7)), (3, 0));
+    }
+
+    #[test]
+    fn weights_of_any_size_are_added() {
+        let lines = "group.1=1:2:3\nweight.1=9223372036854775807\nweight.2=9223372036854775807";
+        assert!(quorum(&members(lines, 3), &[1, 2]));
+        assert!(!quorum(&members(lines, 3), &[1, 3]));
+    }
+
+    #[test]
+    fn a_tracker_asks_both_configurations_while_one_is_pending() {
+        let old = Arc::new(members("version=1", 3));
+        let new = Arc::new(members("version=2", 5));
+        let mut tracker = Tracker::new(&old, Some(&new));
+        assert!(tracker.add(1) && tracker.add(2));
+        assert!(!tracker.add(2), "it has agreed before");
+        assert!(!tracker.has_all_quorums(), "two of five");
+        assert!(tracker.add(5));
+        assert!(tracker.has_all_quorums());
+        assert!(!tracker.add(6) && !tracker.contains(6));
+        let mut tracker = Tracker::new(&new, Some(&old));
+        assert_eq!(tracker.sets().len(), 1, "an older one has no say");
+        for sid in [3, 4, 5] {
+            tracker.add(sid);
+        }
+        assert!(tracker.has_all_quorums());
+    }
+
+    /// Java compares the machines behind names: a leader whose name has moved is not itself any more,
+    /// and hands its leadership to another one or stops committing.
+    #[test]
+    fn zookeeper_4708_addresses_are_compared_as_configured() {
+        let one = members("version=1", 3);
+        assert!(one.is_same(&one.with_version(7)));
+        assert!(!one.is_same(&members("version=3", 4)));
+        assert!(
+            one.is_same(&members("version=1", 4)),
+            "the version says all"
+        );
+        let grouped = members("group.1=1:2:3\nversion=1", 3);
+        assert!(
+            !one.is_same(&grouped),
+            "another rule is another configuration"
+        );
+    }
+
+    #[test]
+    fn the_text_says_all() {
+        let text = members("group.1=1:2:3\nweight.1=2\nversion=10000000a", 3).text();
+        assert!(text.ends_with("version=10000000a"), "{text}");
+        let again = Verifier::parse(&text).expect("the text of a configuration");
+        assert_eq!((again.text(), again.version()), (text, 0x1_0000_000a));
+    }
+}

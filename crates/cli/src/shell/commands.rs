@@ -8,9 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use zooid_client::{AddWatchMode, Client, CreateMode, Data, Error, EventKind, acl};
 
-use super::render;
 use super::words::Args;
-use super::{Failure, Mode, Shell};
+use super::{Failure, Mode, Shell, acls, render};
 
 /// Columns for a command and its arguments in the help.
 const HEAD: usize = 32;
@@ -245,7 +244,7 @@ async fn create(shell: &mut Shell, args: Args) -> Outcome {
     };
     let list = match list {
         None => acl::open().to_vec(),
-        Some(text) => render::parse_acl(text).map_err(Failure::Message)?,
+        Some(text) => acls::parse(text).map_err(Failure::Message)?,
     };
     match shell.client.create(path, data, &list, mode).await {
         Ok(created) => {
@@ -322,7 +321,7 @@ async fn deleteall(shell: &mut Shell, args: Args) -> Outcome {
 async fn get_acl(shell: &mut Shell, args: Args) -> Outcome {
     let [path] = exactly(&args)?;
     let (list, stat) = shell.client.get_acl(path).await?;
-    shell.out(&render::acl(&list));
+    shell.out(&acls::show(&list));
     if args.has('s') {
         shell.out(&render::stat(&stat));
     }
@@ -332,7 +331,7 @@ async fn get_acl(shell: &mut Shell, args: Args) -> Outcome {
 async fn set_acl(shell: &mut Shell, args: Args) -> Outcome {
     let [path, text] = exactly(&args)?;
     let version = args.number('v').map_err(Failure::Arguments)?;
-    let list = render::parse_acl(text).map_err(Failure::Message)?;
+    let list = acls::parse(text).map_err(Failure::Message)?;
     let paths = if args.has('R') {
         subtree(&shell.client, path).await?.into_keys().collect()
     } else {

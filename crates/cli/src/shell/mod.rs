@@ -8,6 +8,7 @@
 //! With a command on the command line, only data goes to the standard output, so that scripts can
 //! use it; what zkCli.sh says there about the connection is left out.
 
+mod acls;
 mod commands;
 mod render;
 mod terminal;

@@ -1,6 +1,7 @@
 //! The wire between members, against bytes that 3.9.5 has sent.
 
 mod packets;
+mod recorded;
 mod streams;
 mod votes;
 

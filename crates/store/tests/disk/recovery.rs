@@ -257,7 +257,8 @@ fn a_hole_between_snapshot_and_log_is_refused() {
                 damage.what,
                 Damage::Hole {
                     previous: 0,
-                    torn: None
+                    torn: None,
+                    before: None
                 }
             );
             assert_eq!((damage.zxid, damage.offset), (Some(0x39), 16));
