@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use crate::time::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
+use zooid_zab::{Boot, BootError, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
 
 /// A member.
 pub struct Member {
@@ -30,12 +30,15 @@ pub struct Member {
 
 impl Member {
     /// A member around a recovered state.
-    pub fn new(shared: Arc<Shared>, boot: Boot, now: Now) -> Member {
+    ///
+    /// # Errors
+    /// What is on the disk cannot be.
+    pub fn new(shared: Arc<Shared>, boot: Boot, now: Now) -> Result<Member, BootError> {
         let config = boot.config.clone();
         let mut core = Core::new(shared.clone(), now);
         core.rest();
-        let mut member = Member {
-            peer: Peer::new(boot, now.mono_ms as u64),
+        let member = Member {
+            peer: Peer::new(boot, now.mono_ms as u64)?,
             shared,
             core,
             rebuilding: None,
@@ -45,7 +48,7 @@ impl Member {
             told_ms: now.mono_ms,
         };
         member.write_config(now);
-        member
+        Ok(member)
     }
 
     /// What it is now.
@@ -132,10 +135,13 @@ impl Member {
         let now_ms = now.mono_ms as u64;
         for made in self.core.take_made() {
             let input = match made {
-                Made::Proposal(append) => Input::Propose(Proposal {
-                    zxid: append.zxid,
-                    bytes: append.payload,
-                }),
+                Made::Proposal(append) => {
+                    self.shared.proposal_sizes.note(append.payload.len());
+                    Input::Propose(Proposal {
+                        zxid: append.zxid,
+                        bytes: append.payload,
+                    })
+                }
                 Made::Sync { learner } => Input::LearnerSync {
                     conn: ConnId(learner),
                 },

@@ -5,9 +5,10 @@ pub mod net;
 
 use crate::clock::Clock;
 use crate::run::StartError;
-use crate::state::CoreInput;
+use crate::state::{CoreInput, Seen};
 use disk::MemberDisk;
 use net::{LinkHandle, Net, PeerEvent};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -33,6 +34,9 @@ pub const HISTORY_BYTES: usize = 32 << 20;
 
 /// How long an election waits for a better vote where one may still come, ms (Java: 200).
 const FINALIZE_WAIT_MS: u64 = 200;
+
+/// How often what operators see is brought up to date, ms.
+const SHOW_EVERY_MS: i64 = 50;
 
 /// How long a stop waits for followers to have everything.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -127,6 +131,9 @@ pub struct Runner {
     incoming: Option<Incoming<'static>>,
     stopping: Option<Instant>,
     stopped: bool,
+    seen: Arc<Mutex<Seen>>,
+    /// When operators were last told, monotonic ms.
+    told_ms: i64,
 }
 
 impl Runner {
@@ -138,7 +145,14 @@ impl Runner {
         disk: MemberDisk,
         clock: Clock,
     ) -> Runner {
+        let seen = Arc::new(Mutex::new(Seen {
+            status: member.peer().status(),
+            leading_since_ms: None,
+            elections: 1,
+        }));
         Runner {
+            seen,
+            told_ms: i64::MIN,
             member,
             settings: shared.settings.clone(),
             shared,
@@ -150,6 +164,11 @@ impl Runner {
             stopping: None,
             stopped: false,
         }
+    }
+
+    /// What operators see, brought up to date as it runs.
+    pub fn seen(&self) -> Arc<Mutex<Seen>> {
+        self.seen.clone()
     }
 
     /// Runs until it is stopped, or cannot go on.
@@ -290,7 +309,10 @@ impl Runner {
                     }
                 }
                 Effect::SnapshotAbort => self.incoming = None,
-                Effect::Role(role) => tell(role),
+                Effect::Role(role) => {
+                    tell(role);
+                    self.show(true);
+                }
                 Effect::Config(text) => tracing::info!(members = text, "the members have changed"),
                 Effect::Stopped => self.stopped = true,
                 Effect::Fatal(what) => return Err(StartError::Ensemble(what)),
@@ -298,6 +320,27 @@ impl Runner {
             }
         }
         Ok(())
+    }
+}
+
+impl Runner {
+    /// Brings up to date what operators see.
+    fn show(&mut self, at_once: bool) {
+        let now_ms = self.clock.now().mono_ms;
+        if !at_once && now_ms < self.told_ms.saturating_add(SHOW_EVERY_MS) {
+            return;
+        }
+        self.told_ms = now_ms;
+        let mut seen = self.seen.lock();
+        let status = self.member.peer().status();
+        if status.role == Role::Looking && seen.status.role != Role::Looking {
+            seen.elections += 1;
+        }
+        seen.leading_since_ms = match status.role {
+            Role::Leading { serving: true, .. } => seen.leading_since_ms.or(Some(now_ms)),
+            _ => None,
+        };
+        seen.status = status;
     }
 }
 

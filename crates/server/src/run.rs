@@ -244,6 +244,7 @@ async fn serve_in(
         let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
         tokio::spawn(purge::run(files, dirs, snapshots, retain, interval));
     }
+    let mut seen = None;
     let running = match config.ensemble.clone() {
         None => {
             let core = Core::new(shared.clone(), clock.now());
@@ -275,8 +276,10 @@ async fn serve_in(
                 stats: disk_stats.clone(),
             };
             let disk = MemberDisk::start(workshop, core_inbox.clone())?;
-            let member = Member::new(shared.clone(), boot, clock.now());
+            let member = Member::new(shared.clone(), boot, clock.now())
+                .map_err(|error| StartError::Ensemble(error.to_string()))?;
             let runner = Runner::new(member, shared.clone(), net, disk, clock);
+            seen = Some(runner.seen());
             tokio::spawn(runner.run(inputs))
         }
     };
@@ -290,6 +293,7 @@ async fn serve_in(
         core: core_inbox.clone(),
         disk: disk_stats,
         snapshots,
+        ensemble: seen,
     });
     tracing::info!(address = %server.client_address, ms = clock.now().mono_ms, "serving clients");
     let accepting = tokio::spawn(clients::accept(listener, server.clone()));
