@@ -170,6 +170,8 @@ pub struct Conn {
     timeout_ms: i32,
     /// Writes that the core has and has not answered.
     unanswered: usize,
+    /// Reads answered and not counted yet: nobody looks before their replies leave.
+    reads: u64,
     ids: Arc<[Id<'static>]>,
 }
 
@@ -200,6 +202,7 @@ impl Conn {
             knows_read_only: false,
             timeout_ms: 0,
             unanswered: 0,
+            reads: 0,
             ids,
         }
     }
@@ -276,6 +279,11 @@ impl Conn {
         if frames > 0 {
             bump(&self.link.counters.received, frames);
             shared.stats.received(self.link.id, frames, consumed as u64);
+        }
+        if self.reads > 0 {
+            shared
+                .stats
+                .reads(self.link.id, std::mem::take(&mut self.reads));
         }
         Progress { consumed, next }
     }
@@ -537,7 +545,6 @@ impl Conn {
         }
         // Whatever is answered here stands behind the session's own writes. What the core leaves
         // it leaves before it lets go of the tree, so look again once the tree is held.
-        let session = session.clone();
         if hold.is_none() {
             *hold = Some(shared.tree.read());
             if let Some(next) = self.collect(now, out) {
@@ -548,7 +555,10 @@ impl Conn {
             *hold = None;
             return Step::Blocked;
         }
-        shared.sessions.touch(&session, self.timeout_ms, now);
+        let State::Open(session) = &self.state else {
+            unreachable!("collecting leaves an open session open")
+        };
+        shared.sessions.touch(session, self.timeout_ms, now);
         let tree = hold.as_ref().expect("held since above");
         let Some((op, _)) = class else {
             reply::header(out, header.xid, -1, ErrorCode::Unimplemented);
@@ -576,8 +586,7 @@ impl Conn {
             received_ms: now.mono_ms,
         };
         self.link.counters.answered(&answered, now.mono_ms);
-        shared.stats.sent(self.link.id, 1);
-        shared.stats.read(self.link.id);
+        self.reads += 1;
         Step::Done
     }
 

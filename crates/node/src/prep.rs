@@ -309,7 +309,7 @@ impl<'w> Work<'w> {
         }
         self.session()?;
         let path = path.ok_or(ErrorCode::MarshallingError)?;
-        let slash = path.rfind('/').filter(|_| !path.contains('\0'));
+        let slash = path::last_slash(&path).filter(|_| !path.contains('\0'));
         let slash = slash.ok_or(ErrorCode::BadArguments)?;
         let list = acl::accept(self.settings, list, self.asker.ids)?;
         let parent_path = path[..slash].to_owned();
@@ -410,7 +410,7 @@ impl<'w> Work<'w> {
     /// The path of a node to delete, and its parent's.
     fn deletable<'b>(path: Str<'b>) -> Result<(Cow<'b, str>, String), ErrorCode> {
         let path = path.ok_or(ErrorCode::MarshallingError)?;
-        let slash = path.rfind('/').filter(|_| !path.contains('\0'));
+        let slash = path::last_slash(&path).filter(|_| !path.contains('\0'));
         let slash = slash.ok_or(ErrorCode::BadArguments)?;
         if SPECIAL.contains(&&*path) {
             return Err(ErrorCode::BadArguments);

@@ -6,6 +6,10 @@ use zooid_proto::{ErrorCode, Jute, Writer};
 /// Bytes of length and header in front of a body.
 const HEAD: usize = 4 + 16;
 
+/// Room for a usual reply to a write, or an event, bytes: a mailbox that starts empty does not grow
+/// field by field.
+const USUAL: usize = 160;
+
 /// Appends a reply. A body that ends in an error leaves no trace: the reply is then a header with
 /// that error.
 pub(crate) fn reply(
@@ -14,8 +18,7 @@ pub(crate) fn reply(
     zxid: i64,
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), ErrorCode>,
 ) -> ErrorCode {
-    let start = out.len();
-    out.resize(start + HEAD, 0);
+    let start = begin(out);
     let err = match body(out) {
         Ok(()) => ErrorCode::Ok,
         Err(code) => {
@@ -35,8 +38,7 @@ pub(crate) fn reply_with_error(
     err: ErrorCode,
     body: impl FnOnce(&mut Writer<'_>),
 ) {
-    let start = out.len();
-    out.resize(start + HEAD, 0);
+    let start = begin(out);
     body(&mut Writer::wire(out));
     finish(out, start, xid, zxid, err);
 }
@@ -56,6 +58,14 @@ pub(crate) fn notification(out: &mut Vec<u8>, zxid: i64, kind: i32, path: &str) 
     reply_with_error(out, xid::NOTIFICATION, zxid, ErrorCode::Ok, |to| {
         event.write(to)
     });
+}
+
+/// Makes room for the head; where it starts.
+fn begin(out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    out.reserve(USUAL);
+    out.extend_from_slice(&[0; HEAD]);
+    start
 }
 
 fn finish(out: &mut [u8], start: usize, xid: i32, zxid: i64, err: ErrorCode) {

@@ -97,10 +97,12 @@ impl Stats {
         self.stripe(conn).sent.fetch_add(packets, Ordering::Relaxed);
     }
 
-    /// Notes a read, answered as it was read.
-    pub fn read(&self, conn: u64) {
-        self.stripe(conn).reads.fetch_add(1, Ordering::Relaxed);
-        self.latency(conn, 0, 1);
+    /// Notes reads of a connection, answered as they were read, and their replies.
+    pub fn reads(&self, conn: u64, count: u64) {
+        let stripe = self.stripe(conn);
+        stripe.reads.fetch_add(count, Ordering::Relaxed);
+        stripe.sent.fetch_add(count, Ordering::Relaxed);
+        self.latency(conn, 0, count as i64);
     }
 
     /// Notes a write or a handshake, answered after `latency_ms`.
@@ -112,13 +114,18 @@ impl Stats {
     /// Notes `count` requests answered after `latency_ms` each.
     pub fn latency(&self, conn: u64, latency_ms: i64, count: i64) {
         let stripe = self.stripe(conn);
-        stripe
-            .latency_sum_ms
-            .fetch_add(latency_ms * count, Ordering::Relaxed);
         stripe.latency_count.fetch_add(count, Ordering::Relaxed);
-        stripe
-            .latency_max_ms
-            .fetch_max(latency_ms, Ordering::Relaxed);
+        // Locked instructions are dear, and most requests take less than a millisecond.
+        if latency_ms != 0 {
+            stripe
+                .latency_sum_ms
+                .fetch_add(latency_ms * count, Ordering::Relaxed);
+        }
+        if latency_ms > stripe.latency_max_ms.load(Ordering::Relaxed) {
+            stripe
+                .latency_max_ms
+                .fetch_max(latency_ms, Ordering::Relaxed);
+        }
         let min = stripe.latency_min_plus_1.load(Ordering::Relaxed);
         if min == 0 || latency_ms + 1 < min {
             stripe

@@ -42,6 +42,9 @@ pub fn validate(path: &str) -> Result<(), PathError> {
         [b'/', ..] => {}
         _ => return Err(PathError::NoLeadingSlash),
     }
+    if is_plain(&bytes[1..]) {
+        return Ok(());
+    }
     let mut at = 1;
     for name in path[1..].split('/') {
         match name {
@@ -49,15 +52,35 @@ pub fn validate(path: &str) -> Result<(), PathError> {
             "." | ".." => return Err(PathError::Relative(at)),
             _ => {}
         }
-        // Printable ASCII is the rule; only other names are looked at character by character.
-        if !name.bytes().all(|b| (0x20..0x7F).contains(&b))
-            && let Some((offset, c)) = name.char_indices().find(|(_, c)| !allowed(*c))
-        {
+        if let Some((offset, c)) = name.char_indices().find(|(_, c)| !allowed(*c)) {
             return Err(PathError::Character { c, at: at + offset });
         }
         at += name.len() + 1;
     }
     Ok(())
+}
+
+/// Names of printable ASCII that are not empty and do not start with a dot: nearly all are, and one
+/// quick look tells.
+fn is_plain(names: &[u8]) -> bool {
+    let [first, rest @ ..] = names else {
+        return false;
+    };
+    // Without a way out on the way, so that the compiler looks at many bytes at once.
+    let printable = names
+        .iter()
+        .fold(true, |all, b| all & matches!(b, 0x20..0x7F));
+    let starts = names.iter().zip(rest);
+    let odd = starts.fold(false, |any, (a, b)| {
+        any | (*a == b'/') & ((*b == b'/') | (*b == b'.'))
+    });
+    printable & !odd & !matches!(first, b'/' | b'.')
+}
+
+/// Where the last `/` is. Names are short: a plain loop finds it before a search for long text has
+/// looked at its alignment.
+pub fn last_slash(path: &str) -> Option<usize> {
+    path.bytes().rposition(|b| b == b'/')
 }
 
 fn allowed(c: char) -> bool {
@@ -67,7 +90,7 @@ fn allowed(c: char) -> bool {
 /// The parent of a path: the text before its last `/`, and `/` for a child of the root. `None`
 /// for the root itself and for text without a `/`.
 pub fn parent(path: &str) -> Option<&str> {
-    match path.rfind('/')? {
+    match last_slash(path)? {
         0 if path.len() == 1 => None,
         0 => Some("/"),
         at => Some(&path[..at]),
@@ -76,7 +99,7 @@ pub fn parent(path: &str) -> Option<&str> {
 
 /// The last name of a path: what its parent lists it as.
 pub fn name(path: &str) -> &str {
-    path.rfind('/').map_or(path, |at| &path[at + 1..])
+    last_slash(path).map_or(path, |at| &path[at + 1..])
 }
 
 #[cfg(test)]

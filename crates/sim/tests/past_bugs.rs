@@ -1,8 +1,8 @@
 //! What lost data in releases of Apache ZooKeeper, one test for each class that concerns a
-//! standalone server. Others are tests of the store (1549, 1621, 2325, 2332, 2354, 2420, 2574,
-//! 2678, 2967, 4925) and of the node (4306).
+//! standalone server. Others are tests of the store and of the node: `docs/past-bugs.md` has them
+//! all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zooid_node::conn::WriteRequest;
 use zooid_node::{Append, Link, Now, Submit, Wake};
@@ -184,6 +184,41 @@ impl World {
         assert!(zxid > 0);
         assert_eq!(Some(State::of(&opened.tree.tree)), self.history.state(zxid));
         assert!(opened.tree.orphan_sessions.is_empty());
+    }
+}
+
+/// The words in backticks of the last two columns of a row: a test and its file.
+fn named(row: &str) -> Option<(&str, &str)> {
+    let mut columns = row
+        .strip_prefix('|')?
+        .trim_end()
+        .trim_end_matches('|')
+        .rsplit('|');
+    let mut word = || columns.next()?.trim().strip_prefix('`')?.strip_suffix('`');
+    let file = word()?;
+    Some((word()?, file))
+}
+
+#[test]
+fn every_test_that_the_list_names_is_there() {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a file of the repository");
+    let list = read(&repo.join("docs/past-bugs.md"));
+    let rows: Vec<_> = list.lines().filter_map(named).collect();
+    assert!(rows.len() > 40, "{}", rows.len());
+    for (test, file) in &rows {
+        let source = read(&repo.join(file));
+        let definitions = [format!("fn {test}()"), format!("def {test}(")];
+        let is_there = definitions.iter().any(|one| source.contains(one));
+        assert!(is_there, "{file} has no test {test}");
+    }
+    for (_, file) in &rows {
+        for test in read(&repo.join(file)).split("fn zookeeper_").skip(1) {
+            let name = test.split('(').next().expect("a name");
+            let numbered = name.starts_with(|first: char| first.is_ascii_digit());
+            let known = list.contains(&format!("`zookeeper_{name}`"));
+            assert!(known || !numbered, "zookeeper_{name} is not in the list");
+        }
     }
 }
 

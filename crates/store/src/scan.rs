@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_refused_also_behind_the_base() {
+    fn zookeeper_4925_a_hole_is_refused_at_load() {
         let files = MemFiles::default();
         write(&files, 1..=3, 10);
         write(&files, 5..=6, 10);

@@ -9,6 +9,7 @@ use crate::quota::Quotas;
 use crate::walk::Walks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use zooid_proto::path::last_slash;
 use zooid_proto::records::{Acl, Stat, StatPersisted, perms};
 
 /// What decides how a tree reads and counts.
@@ -647,7 +648,7 @@ fn client_cversion(creates: i32, children: i32) -> i32 {
 
 /// The path of the directory ("" for the root) and the name.
 pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
-    let slash = path.rfind('/')?;
+    let slash = last_slash(path)?;
     Some((&path[..slash], &path[slash + 1..]))
 }
 

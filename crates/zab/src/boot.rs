@@ -56,7 +56,8 @@ pub struct Boot {
     /// The last zxid in log or snapshot; the state machine has everything up to it.
     pub last_zxid: i64,
     /// What the log on disk holds, as runs without a gap in them, oldest first: first and last
-    /// zxid of each. Only what lies behind the newest state that a leader sent belongs here.
+    /// zxid of each. A run is of one epoch. Only what lies behind the newest state that a leader sent
+    /// belongs here.
     pub log: Vec<(i64, i64)>,
     /// The newest entries of the log, without a gap, ending with `last_zxid`; may be empty.
     pub recent: Vec<Proposal>,

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use crate::io::{ConnId, DiskOp, Effect, Port, Sid, Token};
 
+/// Bytes of one effect, above which the next send is another one.
+const MAX_TOGETHER: usize = 64 << 10;
+
 /// Effects in order, and the counters behind connections, disk operations and random choices.
 #[derive(Debug)]
 pub(crate) struct Out {
@@ -51,8 +54,15 @@ impl Out {
         conn
     }
 
+    /// Sends bytes; what goes to one connection in a row goes together.
     pub(crate) fn send(&mut self, conn: ConnId, bytes: Vec<u8>) {
-        self.push(Effect::Send { conn, bytes });
+        match self.effects.back_mut() {
+            Some(Effect::Send {
+                conn: last,
+                bytes: before,
+            }) if *last == conn && before.len() < MAX_TOGETHER => before.extend_from_slice(&bytes),
+            _ => self.push(Effect::Send { conn, bytes }),
+        }
     }
 
     pub(crate) fn close(&mut self, conn: ConnId) {

@@ -1,0 +1,270 @@
+//! What every role of a peer works with: time, effects, disk, elections, configurations.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+use zooid_proto::members::Role as MemberRole;
+use zooid_proto::quorum::{FromLeader, FromLearner, Limits};
+
+use crate::boot::Params;
+use crate::election::{ElectionEvent, Elections, Vote};
+use crate::io::{ConnId, Effect, Port, Proposal, Sid};
+use crate::out::Out;
+use crate::quorum::Verifier;
+use crate::reconfig;
+use crate::store::Store;
+
+/// One line in the log per so many ms about strangers, however many come.
+const REFUSALS_EVERY_MS: u64 = 10_000;
+
+/// What follows on a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// An election.
+    Look,
+    /// Lead without one: designated by a reconfiguration.
+    Lead(Vote),
+    /// Follow or observe without one.
+    Follow(Vote),
+    /// Nothing: the server stops.
+    Stop,
+    /// Nothing: the server must not go on.
+    Die,
+}
+
+/// What the roles share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) params: Params,
+    pub(crate) now: u64,
+    pub(crate) out: Out,
+    pub(crate) store: Store,
+    pub(crate) elections: Elections,
+    /// What elections have to say and nobody has heard yet.
+    pub(crate) events: VecDeque<ElectionEvent>,
+    /// The configuration in force.
+    pub(crate) committed: Arc<Verifier>,
+    /// A newer one that waits for its commit.
+    pub(crate) seen: Option<Arc<Verifier>>,
+    /// The role is over; the first reason counts.
+    pub(crate) leaving: Option<Next>,
+    /// A leader's transactions did not fit to what is here: ask the next one for its whole state.
+    pub(crate) want_snapshot: bool,
+    told_at: Option<u64>,
+    untold: u64,
+}
+
+impl Core {
+    pub(crate) fn new(
+        params: Params,
+        store: Store,
+        elections: Elections,
+        committed: Arc<Verifier>,
+        seen: Option<Arc<Verifier>>,
+        now: u64,
+    ) -> Core {
+        Core {
+            out: Out::new(params.seed),
+            params,
+            now,
+            store,
+            elections,
+            events: VecDeque::new(),
+            committed,
+            seen,
+            leaving: None,
+            want_snapshot: false,
+            told_at: None,
+            untold: 0,
+        }
+    }
+
+    /// The newest configuration that was seen.
+    pub(crate) fn last_seen(&self) -> &Arc<Verifier> {
+        self.seen.as_ref().unwrap_or(&self.committed)
+    }
+
+    /// So many ticks, in ms.
+    pub(crate) fn ticks(&self, n: u64) -> u64 {
+        n.saturating_mul(self.params.tick_ms)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            field: self.params.max_packet,
+        }
+    }
+
+    /// Whether this server is an observer: by the list of members, or else by its own setting.
+    pub(crate) fn is_observer(&self) -> bool {
+        match self.committed.member(self.params.sid) {
+            Some(member) => member.role == MemberRole::Observer,
+            None => self.params.observer,
+        }
+    }
+
+    /// Where a server takes learners.
+    pub(crate) fn quorum_addresses(&self, sid: Sid) -> Vec<String> {
+        let member = self.committed.member(sid);
+        let member = member.or_else(|| self.last_seen().member(sid));
+        let addresses = member.map(|member| member.addresses.as_slice());
+        addresses
+            .unwrap_or_default()
+            .iter()
+            .map(|address| {
+                let (host, port) = (&address.host, address.quorum_port);
+                if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                }
+            })
+            .collect()
+    }
+
+    pub(crate) fn dial_quorum(&mut self, sid: Sid, timeout_ms: u64) -> ConnId {
+        let addresses = self.quorum_addresses(sid);
+        self.out.dial(sid, Port::Quorum, addresses, timeout_ms)
+    }
+
+    pub(crate) fn to_learner(&mut self, conn: ConnId, packet: &FromLeader<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        self.out.send(conn, bytes);
+    }
+
+    pub(crate) fn to_leader(&mut self, conn: ConnId, packet: &FromLearner<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        self.out.send(conn, bytes);
+    }
+
+    /// Ends the role.
+    pub(crate) fn leave(&mut self, next: Next, why: impl std::fmt::Display) {
+        if self.leaving.is_none() {
+            info!(sid = self.params.sid, "giving up the role: {why}");
+            self.leaving = Some(next);
+        }
+    }
+
+    /// Ends the server.
+    pub(crate) fn fatal(&mut self, why: String) {
+        if self.leaving != Some(Next::Die) {
+            self.leaving = Some(Next::Die);
+            self.out.push(Effect::Fatal(why));
+        }
+    }
+
+    /// Closes a connection that does not speak as a peer does.
+    pub(crate) fn refuse(&mut self, conn: ConnId, why: impl std::fmt::Display) {
+        self.out.close(conn);
+        if self
+            .told_at
+            .is_some_and(|told_at| self.now < told_at + REFUSALS_EVERY_MS)
+        {
+            self.untold += 1;
+            return;
+        }
+        let untold = std::mem::take(&mut self.untold);
+        self.told_at = Some(self.now);
+        warn!(
+            sid = self.params.sid,
+            "closed a connection on the quorum port: {why} ({untold} others not told)"
+        );
+    }
+
+    /// A reconfiguration is about to be logged: from now on its quorum counts, too. Written before
+    /// the transaction, so that whoever acknowledges this one has it (release rule of ACK).
+    pub(crate) fn see_config_of(&mut self, proposal: &Proposal) {
+        if !self.params.reconfig || !reconfig::is_reconfig(proposal) {
+            return;
+        }
+        match reconfig::config_of(proposal) {
+            Ok(config) => self.see_config(config),
+            Err(why) => self.fatal(format!(
+                "the configuration of transaction 0x{:x} does not read: {why}",
+                proposal.zxid
+            )),
+        }
+    }
+
+    /// Takes note of a newer configuration, durably before all that is written after it.
+    pub(crate) fn see_config(&mut self, config: Verifier) {
+        if self.params.reconfig && config.version() > self.last_seen().version() {
+            self.store.next_config(config.text(), &mut self.out);
+            self.seen = Some(Arc::new(config));
+            self.tell_elections();
+        }
+    }
+
+    /// Puts a configuration in force. `designated`: who shall lead, and the zxid that says so; then
+    /// there is no election. What follows on this role if it, or the leader, is another one now.
+    pub(crate) fn activate(
+        &mut self,
+        config: &Arc<Verifier>,
+        designated: Option<(Sid, i64)>,
+    ) -> Option<Next> {
+        if !self.params.reconfig {
+            return None;
+        }
+        let vote = self.elections.current_vote();
+        let was_observer = self.is_observer();
+        let before = self.committed.clone();
+        if config.version() > before.version() {
+            info!(
+                sid = self.params.sid,
+                version = format_args!("0x{:x}", config.version()),
+                "configuration in force"
+            );
+            self.store.commit_config(config.text(), &mut self.out);
+            self.out.push(Effect::Config(config.text()));
+            self.committed = config.clone();
+            self.seen = self
+                .seen
+                .take()
+                .filter(|seen| seen.version() > config.version());
+            self.tell_elections();
+        }
+        let role_changed = was_observer != self.is_observer();
+        let Some(vote) = vote else {
+            // There was no leader yet.
+            return Some(Next::Look);
+        };
+        let Some((leader, zxid)) = designated else {
+            let address = |config: &Verifier| config.member(vote.leader).cloned();
+            let (old, new) = (address(&before), address(&self.committed));
+            let same_leader = self.committed.version() == before.version()
+                || matches!((&old, &new), (Some(old), Some(new)) if new.has_addresses_of(old)
+                    && self.committed.is_voter(vote.leader));
+            return (role_changed || !same_leader).then_some(Next::Look);
+        };
+        if leader == vote.leader && !role_changed {
+            return None;
+        }
+        let vote = if leader == vote.leader {
+            vote
+        } else {
+            Vote {
+                leader,
+                zxid,
+                round: -1,
+                epoch: -1,
+            }
+        };
+        Some(if leader == self.params.sid {
+            Next::Lead(vote)
+        } else {
+            Next::Follow(vote)
+        })
+    }
+
+    fn tell_elections(&mut self) {
+        self.elections.reconfigure(
+            self.committed.clone(),
+            self.seen.clone(),
+            self.now,
+            &mut self.out,
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! One connection of a learner, as its leader sees it.
+
+use std::collections::VecDeque;
+
+use zooid_proto::quorum::{Limits, PacketDecoder};
+
+use crate::io::Sid;
+
+/// How far a learner has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing is known of it.
+    Stranger,
+    /// It has told its number, which another connection has that was heard of lately.
+    Twin {
+        /// Its accepted epoch.
+        accepted: i64,
+    },
+    /// It waits for the epoch.
+    Waiting,
+    /// LEADERINFO is on its way to it.
+    Informed,
+    /// It has told its position, and waits for a quorum to have done so.
+    Placed {
+        /// Its last zxid.
+        position: i64,
+    },
+    /// It was sent what it lacks, and NEWLEADER.
+    Syncing,
+    /// It has acknowledged NEWLEADER, and waits for a quorum to have done so.
+    Synced,
+    /// It is up to date.
+    Live,
+}
+
+/// A learner.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    /// Its number; before it has told it, meaningless.
+    pub(crate) sid: Sid,
+    /// Whether it wants INFORM instead of PROPOSAL and COMMIT.
+    pub(crate) observer: bool,
+    pub(crate) stage: Stage,
+    /// Taken out while its packets are looked at.
+    pub(crate) decoder: Option<PacketDecoder>,
+    /// When it was heard of, ms.
+    pub(crate) heard: u64,
+    /// It counts as alive until this tick of the leader.
+    pub(crate) deadline_tick: u64,
+    /// Proposals that it has not acknowledged, and when they were sent, ms.
+    pub(crate) unacked: VecDeque<(i64, u64)>,
+    /// The last proposal that it acknowledged before NEWLEADER (ZOOKEEPER-4685).
+    pub(crate) early_ack: Option<i64>,
+    /// The last transaction that it is known to have.
+    pub(crate) acked: i64,
+}
+
+impl Handler {
+    pub(crate) fn new(now: u64, deadline_tick: u64, limits: Limits) -> Handler {
+        Handler {
+            sid: 0,
+            observer: false,
+            stage: Stage::Stranger,
+            decoder: Some(PacketDecoder::new(limits)),
+            heard: now,
+            deadline_tick,
+            unacked: VecDeque::new(),
+            early_ack: None,
+            acked: 0,
+        }
+    }
+
+    /// Whether its number is known, and is its own.
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self.stage, Stage::Stranger | Stage::Twin { .. })
+    }
+
+    /// Whether what is proposed and committed is sent to it.
+    pub(crate) fn is_forwarding(&self) -> bool {
+        matches!(self.stage, Stage::Syncing | Stage::Synced | Stage::Live)
+    }
+
+    /// Whether it has the initial history of the epoch.
+    pub(crate) fn is_synced(&self) -> bool {
+        matches!(self.stage, Stage::Synced | Stage::Live)
+    }
+
+    /// How long it may be silent, in ticks: loading a state takes its time.
+    pub(crate) fn patience(&self, init_limit: u64, sync_limit: u64) -> u64 {
+        if self.is_synced() {
+            sync_limit
+        } else {
+            init_limit
+        }
+    }
+
+    /// It has acknowledged a proposal.
+    pub(crate) fn acknowledged(&mut self, zxid: i64) {
+        self.acked = self.acked.max(zxid);
+        while self.unacked.front().is_some_and(|sent| sent.0 <= zxid) {
+            self.unacked.pop_front();
+        }
+    }
+}

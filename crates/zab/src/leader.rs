@@ -1,0 +1,950 @@
+//! Leading: agreement on an epoch, bringing learners up to date, broadcast.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use tracing::{debug, info};
+use zooid_proto::quorum::{
+    ForwardedRequest, FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder,
+};
+use zooid_proto::vote::PeerState;
+use zooid_proto::zxid::{counter, epoch, make};
+
+use crate::core::{Core, Next};
+use crate::election::Vote;
+use crate::handler::{Handler, Stage};
+use crate::io::{ConnId, Effect, Forwarded, Proposal, Role, Sid};
+use crate::quorum::{Tracker, Verifier};
+use crate::reconfig;
+use crate::store::{Durable, Pending};
+
+/// Connections of learners at most: those that are configured are far fewer, and each stranger may
+/// hold a packet in memory.
+pub(crate) const MAX_LEARNERS: usize = 1024;
+
+/// The highest epoch: zxids are signed, and the packets have it in 32 bits.
+const LAST_EPOCH: i64 = i32::MAX as i64;
+
+/// How far a leader has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Waits for a quorum to say which epochs it has accepted.
+    Discovery,
+    /// The epoch is chosen, and not on the disk.
+    Accepting,
+    /// Waits for a quorum to promise to the epoch.
+    Electing,
+    /// Waits for a quorum to have the initial history.
+    Synchronizing,
+    /// Established.
+    Broadcast,
+}
+
+/// A transaction that is not committed.
+#[derive(Debug)]
+struct Outstanding {
+    zxid: i64,
+    tracker: Tracker,
+    own: Pending<i64>,
+    /// The configuration that it makes.
+    config: Option<Arc<Verifier>>,
+}
+
+/// A leader.
+#[derive(Debug)]
+pub(crate) struct Leader {
+    vote: Vote,
+    phase: Phase,
+    /// When it gives up waiting, before broadcast.
+    deadline: u64,
+    /// The epoch to be, at least.
+    proposed: i64,
+    connecting: BTreeSet<Sid>,
+    electing: Tracker,
+    newleader: Tracker,
+    /// What ACKEPOCH is compared with: current epoch and last zxid at the start.
+    summary: (i64, i64),
+    accepting: Option<Pending<i64>>,
+    /// The epoch, once it may be told (release rule of LEADERINFO).
+    accepted: Option<Durable<i64>>,
+    entering: Option<Pending<i64>>,
+    handlers: BTreeMap<ConnId, Handler>,
+    last_proposed: i64,
+    outstanding: VecDeque<Outstanding>,
+    syncs: VecDeque<(i64, ConnId)>,
+    next_half_tick: u64,
+    half: bool,
+    tick: u64,
+    /// Whether [`Input::Stop`](crate::Input::Stop) was given, and until when it waits for followers.
+    stopping: Option<u64>,
+}
+
+impl Leader {
+    pub(crate) fn new(core: &mut Core, vote: Vote) -> Leader {
+        let sid = core.params.sid;
+        let position = core.store.position();
+        core.out.push(Effect::Role(Role::Leading {
+            epoch: core.store.current(),
+            serving: false,
+        }));
+        info!(sid, "LEADING: discovery");
+        let voters_only = Tracker::new(&core.committed, None);
+        let mut leader = Leader {
+            vote,
+            phase: Phase::Discovery,
+            deadline: core.now + core.ticks(core.params.init_limit),
+            proposed: core.store.accepted() + 1,
+            connecting: BTreeSet::from([sid]),
+            electing: voters_only.clone(),
+            newleader: voters_only,
+            summary: (core.store.current(), position),
+            accepting: None,
+            accepted: None,
+            entering: None,
+            handlers: BTreeMap::new(),
+            last_proposed: position,
+            outstanding: VecDeque::new(),
+            syncs: VecDeque::new(),
+            next_half_tick: core.now + core.params.tick_ms / 2,
+            half: false,
+            tick: 0,
+            stopping: None,
+        };
+        leader.try_fix_epoch(core);
+        leader
+    }
+
+    /// A server has connected.
+    pub(crate) fn accept(&mut self, conn: ConnId, core: &mut Core) {
+        if self.handlers.len() >= MAX_LEARNERS {
+            core.refuse(conn, "too many connections");
+            return;
+        }
+        let deadline_tick = self.tick + core.params.init_limit + core.params.sync_limit;
+        let handler = Handler::new(core.now, deadline_tick, core.limits());
+        self.handlers.insert(conn, handler);
+    }
+
+    pub(crate) fn received(&mut self, conn: ConnId, bytes: &[u8], core: &mut Core) {
+        let Some(handler) = self.handlers.get_mut(&conn) else {
+            return;
+        };
+        let Some(mut decoder) = handler.decoder.take() else {
+            return;
+        };
+        decoder.push(bytes);
+        self.take_packets(conn, &mut decoder, core);
+        if let Some(handler) = self.handlers.get_mut(&conn) {
+            handler.decoder = Some(decoder);
+        }
+    }
+
+    fn take_packets(&mut self, conn: ConnId, decoder: &mut PacketDecoder, core: &mut Core) {
+        while core.leaving.is_none() {
+            let Some(handler) = self.handlers.get_mut(&conn) else {
+                return;
+            };
+            let packet = match decoder.next_packet() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return,
+                Err(error) => {
+                    self.refuse(conn, error, core);
+                    return;
+                }
+            };
+            handler.heard = core.now;
+            if handler.is_known() {
+                handler.deadline_tick = handler
+                    .deadline_tick
+                    .max(self.tick + core.params.sync_limit);
+            }
+            match FromLearner::read(packet) {
+                Ok(packet) => self.packet(conn, packet, core),
+                Err(error) => {
+                    self.refuse(conn, error, core);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn packet(&mut self, conn: ConnId, packet: FromLearner<'_>, core: &mut Core) {
+        let kind = packet.kind();
+        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
+        match (handler.stage, packet) {
+            (
+                Stage::Stranger,
+                FromLearner::Info {
+                    observer,
+                    accepted_epoch,
+                    info,
+                },
+            ) => self.introduced(conn, observer, accepted_epoch, info, core),
+            (
+                Stage::Informed,
+                FromLearner::AckEpoch {
+                    last_zxid,
+                    current_epoch,
+                },
+            ) => self.placed(conn, last_zxid, current_epoch, core),
+            (Stage::Syncing | Stage::Synced | Stage::Live, FromLearner::Ack { zxid }) => {
+                self.ack(conn, zxid, core);
+            }
+            (Stage::Live, FromLearner::Ping { touched, .. }) => {
+                for touch in touched {
+                    core.out.push(Effect::Touched {
+                        session: touch.session_id,
+                        timeout_ms: touch.timeout_ms,
+                    });
+                }
+            }
+            (Stage::Live, FromLearner::Revalidate(touch)) => core.out.push(Effect::Revalidate {
+                conn,
+                session: touch.session_id,
+                timeout_ms: touch.timeout_ms,
+            }),
+            (Stage::Live, FromLearner::Request(request)) => core.out.push(Effect::Request {
+                conn,
+                request: forwarded(request),
+            }),
+            (Stage::Live, _) => debug!("ignored a packet of kind {kind} of a learner"),
+            (stage, _) => {
+                let name = zooid_proto::quorum::kind::name(kind);
+                self.refuse(conn, format!("{name} while {stage:?}"), core);
+            }
+        }
+    }
+
+    /// FOLLOWERINFO or OBSERVERINFO.
+    fn introduced(
+        &mut self,
+        conn: ConnId,
+        observer: bool,
+        accepted: i64,
+        info: LearnerInfo,
+        core: &mut Core,
+    ) {
+        let Some(sid) = info.sid else {
+            return self.refuse(conn, "a learner without a number", core);
+        };
+        if sid == core.params.sid {
+            return self.refuse(conn, format!("server {sid} has the leader's number"), core);
+        }
+        if info.protocol_version < PROTOCOL_VERSION {
+            let version = info.protocol_version;
+            return self.refuse(conn, format!("server {sid} speaks 0x{version:x}"), core);
+        }
+        // Its configuration is one that this leader does not know: who is the leader then?
+        if info.config_version.unwrap_or(0) > core.committed.version() {
+            return self.refuse(conn, format!("server {sid} is ahead of its leader"), core);
+        }
+        if !(0..LAST_EPOCH - 1).contains(&accepted) {
+            return self.refuse(conn, format!("server {sid} has epoch {accepted}"), core);
+        }
+        let twin = self
+            .handlers
+            .iter()
+            .find(|(other, handler)| **other != conn && handler.is_known() && handler.sid == sid)
+            .map(|(&other, handler)| (other, handler.heard));
+        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
+        handler.sid = sid;
+        handler.observer = observer;
+        match twin {
+            // Two servers with one number, or one that is back before its old connection is seen to
+            // be gone: the old one first.
+            Some((_, heard)) if core.now < heard + core.params.tick_ms => {
+                handler.stage = Stage::Twin { accepted };
+            }
+            Some((other, _)) => {
+                self.refuse(other, format!("server {sid} has come anew"), core);
+                self.joined(conn, accepted, core);
+            }
+            None => self.joined(conn, accepted, core),
+        }
+    }
+
+    fn joined(&mut self, conn: ConnId, accepted: i64, core: &mut Core) {
+        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
+        handler.stage = Stage::Waiting;
+        let sid = handler.sid;
+        if self.phase == Phase::Discovery {
+            // Whoever comes may raise the epoch, but only voters are counted.
+            self.proposed = self.proposed.max(accepted + 1);
+            self.connecting.insert(sid);
+            self.try_fix_epoch(core);
+        }
+        self.inform(core);
+    }
+
+    fn try_fix_epoch(&mut self, core: &mut Core) {
+        let counted = self.connecting.contains(&core.params.sid)
+            && core.committed.contains_quorum(&self.connecting);
+        if self.phase != Phase::Discovery || !counted {
+            return;
+        }
+        if self.proposed >= LAST_EPOCH {
+            core.fatal("there is no epoch left".to_owned());
+            return;
+        }
+        self.phase = Phase::Accepting;
+        self.accepting = Some(core.store.accept_epoch(self.proposed, &mut core.out));
+    }
+
+    /// LEADERINFO to all that wait for it. Needs the proof that the epoch is on the disk.
+    fn inform(&mut self, core: &mut Core) {
+        let Some(accepted) = self.accepted else {
+            return;
+        };
+        for (&conn, handler) in &mut self.handlers {
+            if handler.stage == Stage::Waiting {
+                handler.stage = Stage::Informed;
+                let packet = FromLeader::LeaderInfo {
+                    epoch: accepted.get(),
+                    protocol_version: PROTOCOL_VERSION,
+                };
+                core.to_learner(conn, &packet);
+            }
+        }
+    }
+
+    /// The disk has done something.
+    pub(crate) fn persisted(&mut self, core: &mut Core) {
+        if self.phase == Phase::Accepting
+            && let Some(pending) = &self.accepting
+            && let Some(durable) = core.store.settled(pending)
+        {
+            self.accepted = Some(durable);
+            self.phase = Phase::Electing;
+            self.deadline = core.now + core.ticks(core.params.init_limit);
+            self.electing.add(core.params.sid);
+            self.inform(core);
+            self.try_elect(core);
+        }
+        if self.phase == Phase::Synchronizing
+            && let Some(pending) = &self.entering
+            && let Some(own) = core.store.settled(pending)
+        {
+            self.count_own_newleader(own, core);
+        }
+        if self.phase == Phase::Broadcast {
+            self.count_own_acks(core);
+        }
+    }
+
+    /// ACKEPOCH.
+    fn placed(&mut self, conn: ConnId, position: i64, current: Option<i32>, core: &mut Core) {
+        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
+        let sid = handler.sid;
+        handler.stage = Stage::Placed { position };
+        if self.phase > Phase::Electing {
+            self.synchronize(conn, position, core);
+            return;
+        }
+        // Without an epoch it tells its position only: it had promised itself to this epoch before.
+        if let Some(current) = current {
+            if (i64::from(current), position) > self.summary {
+                let why = format!(
+                    "server {sid} has seen more: epoch {current}, 0x{position:x} against {}, 0x{:x}",
+                    self.summary.0, self.summary.1
+                );
+                self.refuse(conn, why, core);
+                return;
+            }
+            if position != -1 {
+                self.electing.add(sid);
+            }
+        }
+        self.try_elect(core);
+    }
+
+    fn try_elect(&mut self, core: &mut Core) {
+        if self.phase != Phase::Electing || !self.electing.has_all_quorums() {
+            return;
+        }
+        let e = self.epoch();
+        self.phase = Phase::Synchronizing;
+        self.deadline = core.now + core.ticks(core.params.init_limit);
+        // The first leader with configurations that can change gives the one from the files a
+        // version (ZOOKEEPER-1783).
+        if core.last_seen().version() == 0 {
+            let config = core.committed.with_version(make(e, 0));
+            core.see_config(config);
+        }
+        self.newleader = Tracker::new(&core.committed, core.seen.as_ref());
+        self.entering = Some(core.store.enter_epoch(e, &mut core.out));
+        let placed: Vec<(ConnId, i64)> = self
+            .handlers
+            .iter()
+            .filter_map(|(&conn, handler)| match handler.stage {
+                Stage::Placed { position } => Some((conn, position)),
+                _ => None,
+            })
+            .collect();
+        for (conn, position) in placed {
+            self.synchronize(conn, position, core);
+        }
+    }
+
+    /// Sends a learner what it lacks, NEWLEADER, and what is not committed yet, and all that comes
+    /// from now on: one step, so that nothing is lost or comes twice.
+    fn synchronize(&mut self, conn: ConnId, position: i64, core: &mut Core) {
+        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
+        let (sid, observer) = (handler.sid, handler.observer);
+        handler.stage = Stage::Syncing;
+        let top = core.store.applied();
+        crate::sync::send(core, conn, sid, position, top);
+        let packet = FromLeader::NewLeader {
+            zxid: make(self.epoch(), 0),
+            config: Some(core.last_seen().text().into()),
+        };
+        core.to_learner(conn, &packet);
+        // What it acknowledged on an older connection may have been cut off just now.
+        for entry in &mut self.outstanding {
+            entry.tracker = without(&entry.tracker, sid);
+        }
+        if observer {
+            return;
+        }
+        let mut after = top;
+        while let Some(proposal) = core.store.history().next_after(after).cloned() {
+            after = proposal.zxid;
+            let handler = self.handlers.get_mut(&conn).expect("it was there");
+            handler.unacked.push_back((proposal.zxid, core.now));
+            send_proposal(core, conn, &proposal);
+        }
+    }
+
+    /// ACK: of NEWLEADER first, of proposals then.
+    fn ack(&mut self, conn: ConnId, zxid: i64, core: &mut Core) {
+        let newleader = make(self.epoch(), 0);
+        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
+        let sid = handler.sid;
+        if handler.stage != Stage::Syncing {
+            // That with counter 0 answers UPTODATE.
+            if counter(zxid) != 0 {
+                handler.acknowledged(zxid);
+                self.count_ack(sid, zxid);
+                self.try_commit(core);
+            }
+            return;
+        }
+        if zxid != newleader {
+            // Learners of 3.9.0 and 3.9.1 may say this first. It counts when the history before it
+            // is known to be there.
+            if epoch(zxid) == epoch(newleader) {
+                handler.early_ack = handler.early_ack.max(Some(zxid));
+            }
+            return;
+        }
+        handler.stage = Stage::Synced;
+        for sent in &mut handler.unacked {
+            sent.1 = core.now;
+        }
+        let early = handler.early_ack.take();
+        info!(
+            sid = core.params.sid,
+            learner = sid,
+            observer = handler.observer,
+            "a learner has the history of epoch {}",
+            epoch(newleader)
+        );
+        if let Some(early) = early {
+            handler.acknowledged(early);
+            let acked: Vec<i64> = self
+                .outstanding
+                .iter()
+                .map(|entry| entry.zxid)
+                .take_while(|&zxid| zxid <= early)
+                .collect();
+            acked.into_iter().for_each(|zxid| self.count_ack(sid, zxid));
+        }
+        self.newleader.add(sid);
+        if self.phase == Phase::Broadcast {
+            self.up_to_date(conn, core);
+            self.try_commit(core);
+        } else {
+            self.try_establish(core);
+        }
+    }
+
+    /// Takes the proof that the own history and the epoch are on the disk.
+    fn count_own_newleader(&mut self, own: Durable<i64>, core: &mut Core) {
+        assert_eq!(own.get(), self.epoch(), "the epoch that was entered");
+        self.entering = None;
+        self.newleader.add(core.params.sid);
+        self.try_establish(core);
+    }
+
+    fn try_establish(&mut self, core: &mut Core) {
+        // Java, too, goes on only with its own acknowledgement, whatever a quorum has said.
+        let own = core.store.current() == self.epoch();
+        if self.phase != Phase::Synchronizing || !own || !self.newleader.has_all_quorums() {
+            return;
+        }
+        let e = self.epoch();
+        self.phase = Phase::Broadcast;
+        self.last_proposed = make(e, 0);
+        core.store.found();
+        core.want_snapshot = false;
+        if core.params.reconfig {
+            let seen = core.last_seen().clone();
+            let acked = self.newleader.sets().last().map(|set| set.1.clone());
+            let designated = self.designated(&seen, acked.unwrap_or_default(), core);
+            if let Some(next) = core.activate(&seen, Some((designated, make(e, 0)))) {
+                core.leave(next, "another server shall lead");
+                return;
+            }
+        }
+        self.vote.epoch = e;
+        core.elections
+            .settle(PeerState::Leading, self.vote, core.now, &mut core.out);
+        core.out.push(Effect::Role(Role::Leading {
+            epoch: e,
+            serving: true,
+        }));
+        info!(sid = core.params.sid, epoch = e, "LEADING: broadcast");
+        let synced: Vec<ConnId> = self
+            .handlers
+            .iter()
+            .filter(|(_, handler)| handler.stage == Stage::Synced)
+            .map(|(&conn, _)| conn)
+            .collect();
+        for conn in synced {
+            self.up_to_date(conn, core);
+        }
+    }
+
+    /// UPTODATE. The epoch is established (release rule).
+    fn up_to_date(&mut self, conn: ConnId, core: &mut Core) {
+        assert_eq!(self.phase, Phase::Broadcast, "UPTODATE needs a quorum");
+        if let Some(handler) = self.handlers.get_mut(&conn) {
+            handler.stage = Stage::Live;
+            core.to_learner(conn, &FromLeader::UpToDate);
+        }
+    }
+
+    /// A transaction of the state machine.
+    pub(crate) fn propose(&mut self, proposal: Proposal, core: &mut Core) {
+        let zxid = proposal.zxid;
+        if self.phase != Phase::Broadcast || epoch(zxid) != self.epoch() {
+            debug!("ignored transaction 0x{zxid:x} of another term");
+            return;
+        }
+        if self.stopping.is_some() {
+            return;
+        }
+        if zxid != self.last_proposed + 1 {
+            let why = format!("0x{zxid:x} proposed behind 0x{:x}", self.last_proposed);
+            core.fatal(why);
+            return;
+        }
+        if counter(zxid) == u32::MAX {
+            // The last number of an epoch is never given (ZOOKEEPER-1277).
+            core.leave(Next::Look, "the numbers of this epoch are used up");
+            return;
+        }
+        core.see_config_of(&proposal);
+        if core.leaving.is_some() {
+            return;
+        }
+        let config = core
+            .seen
+            .clone()
+            .filter(|seen| seen.version() == zxid && reconfig::is_reconfig(&proposal));
+        self.last_proposed = zxid;
+        let tracker = Tracker::new(&core.committed, core.seen.as_ref());
+        let own = core.store.append(proposal.clone(), &mut core.out);
+        self.outstanding.push_back(Outstanding {
+            zxid,
+            tracker,
+            own,
+            config,
+        });
+        for (&conn, handler) in &mut self.handlers {
+            if handler.is_forwarding() && !handler.observer {
+                handler.unacked.push_back((zxid, core.now));
+                send_proposal(core, conn, &proposal);
+            }
+        }
+    }
+
+    /// Own acknowledgements, for what is on the disk (release rule of ACK).
+    fn count_own_acks(&mut self, core: &mut Core) {
+        for entry in &mut self.outstanding {
+            let Some(durable) = core.store.settled(&entry.own) else {
+                break;
+            };
+            assert_eq!(durable.get(), entry.zxid, "the proof of this transaction");
+            entry.tracker.add(core.params.sid);
+        }
+        self.try_commit(core);
+    }
+
+    fn count_ack(&mut self, sid: Sid, zxid: i64) {
+        let at = self.outstanding.partition_point(|entry| entry.zxid < zxid);
+        if let Some(entry) = self.outstanding.get_mut(at)
+            && entry.zxid == zxid
+        {
+            entry.tracker.add(sid);
+        }
+    }
+
+    /// Commits in order what all quorums have.
+    fn try_commit(&mut self, core: &mut Core) {
+        while core.leaving.is_none()
+            && self
+                .outstanding
+                .front()
+                .is_some_and(|head| head.tracker.has_all_quorums())
+        {
+            let head = self.outstanding.pop_front().expect("it was there");
+            self.commit(head, core);
+        }
+        self.try_stop(core);
+    }
+
+    fn commit(&mut self, head: Outstanding, core: &mut Core) {
+        let zxid = head.zxid;
+        assert_eq!(
+            self.phase,
+            Phase::Broadcast,
+            "COMMIT needs an established epoch"
+        );
+        assert!(head.tracker.has_all_quorums(), "COMMIT needs all quorums");
+        let designated = head.config.as_ref().map(|config| {
+            let acked = head.tracker.sets().last().map(|set| set.1.clone());
+            self.designated(config, acked.unwrap_or_default(), core)
+        });
+        let proposal = core.store.apply_next(&mut core.out);
+        let proposal = proposal.expect("what is outstanding is in memory");
+        assert_eq!(proposal.zxid, zxid, "commits are in order (I12)");
+        let txn = || proposal.bytes.as_ref().into();
+        let (commit, inform) = match designated {
+            None => (
+                FromLeader::Commit { zxid },
+                FromLeader::Inform { zxid, txn: txn() },
+            ),
+            Some(designated_leader) => (
+                FromLeader::CommitAndActivate {
+                    zxid,
+                    designated_leader,
+                },
+                FromLeader::InformAndActivate {
+                    zxid,
+                    designated_leader,
+                    txn: txn(),
+                },
+            ),
+        };
+        for (&conn, handler) in &self.handlers {
+            if handler.is_forwarding() {
+                core.to_learner(conn, if handler.observer { &inform } else { &commit });
+            }
+        }
+        while self.syncs.front().is_some_and(|sync| sync.0 <= zxid) {
+            let (_, conn) = self.syncs.pop_front().expect("it was there");
+            self.answer_sync(conn, core);
+        }
+        if let (Some(designated), Some(config)) = (designated, head.config)
+            && let Some(next) = core.activate(&config, Some((designated, zxid)))
+        {
+            // Nothing is committed from here on (R2).
+            core.leave(next, format!("server {designated} shall lead"));
+        }
+    }
+
+    /// Who leads a new configuration: this server if it votes there at the same address, or else one
+    /// that has acknowledged most of what is outstanding (`Leader.getDesignatedLeader`).
+    fn designated(&self, config: &Verifier, acked: BTreeSet<Sid>, core: &Core) -> Sid {
+        let own = core.params.sid;
+        if let (Some(new), Some(old)) = (config.member(own), core.committed.member(own))
+            && reconfig::votes(new)
+            && new.has_addresses_of(old)
+        {
+            return own;
+        }
+        let mut candidates: BTreeSet<Sid> = acked
+            .into_iter()
+            .filter(|&sid| sid != own && config.is_voter(sid))
+            .collect();
+        for entry in &self.outstanding {
+            if candidates.len() <= 1 {
+                break;
+            }
+            let kept: BTreeSet<Sid> = candidates
+                .iter()
+                .copied()
+                .filter(|&sid| entry.tracker.contains(sid))
+                .collect();
+            if kept.is_empty() {
+                break;
+            }
+            candidates = kept;
+        }
+        candidates.first().copied().unwrap_or(own)
+    }
+
+    /// A `sync` of a learner has come to its turn.
+    pub(crate) fn learner_sync(&mut self, conn: ConnId, core: &mut Core) {
+        if self.outstanding.is_empty() {
+            self.answer_sync(conn, core);
+        } else {
+            self.syncs.push_back((self.last_proposed, conn));
+        }
+    }
+
+    fn answer_sync(&mut self, conn: ConnId, core: &mut Core) {
+        if self.is_live(conn) {
+            core.to_learner(conn, &FromLeader::Sync);
+        }
+    }
+
+    pub(crate) fn revalidated(&mut self, conn: ConnId, session: i64, valid: bool, core: &mut Core) {
+        if self.is_live(conn) {
+            let packet = FromLeader::Revalidated {
+                session_id: session,
+                valid,
+            };
+            core.to_learner(conn, &packet);
+        }
+    }
+
+    fn is_live(&self, conn: ConnId) -> bool {
+        let handler = self.handlers.get(&conn);
+        handler.is_some_and(|handler| handler.stage == Stage::Live)
+    }
+
+    /// A connection is gone.
+    pub(crate) fn closed(&mut self, conn: ConnId, core: &mut Core) {
+        let Some(handler) = self.handlers.remove(&conn) else {
+            return;
+        };
+        self.syncs.retain(|sync| sync.1 != conn);
+        if !handler.is_known() {
+            return;
+        }
+        debug!("learner {} is gone", handler.sid);
+        let twin = self
+            .handlers
+            .iter()
+            .find_map(|(&twin, other)| match other.stage {
+                Stage::Twin { accepted } if other.sid == handler.sid => Some((twin, accepted)),
+                _ => None,
+            });
+        if let Some((twin, accepted)) = twin {
+            self.joined(twin, accepted, core);
+        }
+        self.try_stop(core);
+    }
+
+    fn refuse(&mut self, conn: ConnId, why: impl std::fmt::Display, core: &mut Core) {
+        core.refuse(conn, why);
+        self.closed(conn, core);
+    }
+
+    pub(crate) fn next_timeout(&self) -> u64 {
+        let waiting = (self.phase != Phase::Broadcast).then_some(self.deadline);
+        [waiting, self.stopping]
+            .into_iter()
+            .flatten()
+            .fold(self.next_half_tick, u64::min)
+    }
+
+    pub(crate) fn tick(&mut self, core: &mut Core) {
+        if self.phase != Phase::Broadcast && core.now >= self.deadline {
+            let why = format!("no quorum within initLimit ({:?})", self.phase);
+            core.leave(Next::Look, why);
+            return;
+        }
+        self.try_stop(core);
+        while core.leaving.is_none() && core.now >= self.next_half_tick {
+            // After a pause of this process one round is enough: what came meanwhile is not heard
+            // yet.
+            let half = (core.params.tick_ms / 2).max(1);
+            self.next_half_tick = (self.next_half_tick + half).max(core.now + 1);
+            self.half_tick(core);
+        }
+    }
+
+    fn half_tick(&mut self, core: &mut Core) {
+        self.half = !self.half;
+        if !self.half {
+            self.tick += 1;
+        }
+        self.drop_silent(core);
+        if self.phase != Phase::Broadcast {
+            return;
+        }
+        if !self.half && !self.has_synced_quorums(core) {
+            core.leave(Next::Look, "a quorum of followers is out of touch");
+            return;
+        }
+        for (&conn, handler) in &self.handlers {
+            if handler.is_forwarding() {
+                let zxid = self.last_proposed;
+                core.to_learner(conn, &FromLeader::Ping { zxid });
+            }
+        }
+    }
+
+    /// Closes connections that say nothing, or do not acknowledge.
+    fn drop_silent(&mut self, core: &mut Core) {
+        let (init, sync) = (core.params.init_limit, core.params.sync_limit);
+        let mut gone = Vec::new();
+        for (&conn, handler) in &self.handlers {
+            let patience = core.ticks(handler.patience(init, sync));
+            let lag = handler.unacked.front().map(|sent| sent.1);
+            let lags =
+                handler.is_synced() && lag.is_some_and(|since| core.now > since + core.ticks(sync));
+            if lags {
+                gone.push((conn, handler.sid, "does not acknowledge"));
+            } else if core.now > handler.heard + patience && handler.stage != Stage::Waiting {
+                gone.push((conn, handler.sid, "is silent"));
+            }
+        }
+        for (conn, sid, why) in gone {
+            self.refuse(conn, format!("server {sid} {why}"), core);
+        }
+        let twins: Vec<(ConnId, Sid, i64)> = self
+            .handlers
+            .iter()
+            .filter_map(|(&conn, handler)| match handler.stage {
+                Stage::Twin { accepted } => Some((conn, handler.sid, accepted)),
+                _ => None,
+            })
+            .collect();
+        for (conn, sid, accepted) in twins {
+            let old = self
+                .handlers
+                .iter()
+                .find(|(_, handler)| handler.is_known() && handler.sid == sid)
+                .map(|(&old, handler)| (old, handler.heard));
+            match old {
+                Some((old, heard)) if core.now >= heard + core.params.tick_ms => {
+                    // Its place goes to the one that waits.
+                    self.refuse(old, format!("server {sid} has come anew"), core);
+                }
+                Some(_) => {}
+                None => self.joined(conn, accepted, core),
+            }
+        }
+    }
+
+    /// Whether quorums of both configurations are in touch.
+    fn has_synced_quorums(&self, core: &Core) -> bool {
+        let mut tracker = Tracker::new(&core.committed, core.seen.as_ref());
+        tracker.add(core.params.sid);
+        for handler in self.handlers.values() {
+            if handler.is_known() && self.tick <= handler.deadline_tick {
+                tracker.add(handler.sid);
+            }
+        }
+        tracker.has_all_quorums()
+    }
+
+    /// Stops once the followers have everything.
+    pub(crate) fn stop(&mut self, core: &mut Core) {
+        self.stopping.get_or_insert(core.now + core.ticks(1));
+        self.try_stop(core);
+    }
+
+    fn try_stop(&mut self, core: &mut Core) {
+        let Some(until) = self.stopping else {
+            return;
+        };
+        let all_acked = self.handlers.values().all(|handler| {
+            handler.stage != Stage::Live
+                || !core.committed.is_voter(handler.sid)
+                || handler.unacked.is_empty()
+        });
+        let done = self.phase != Phase::Broadcast || (self.outstanding.is_empty() && all_acked);
+        if done || core.now >= until {
+            core.leave(Next::Stop, "the server stops");
+        }
+    }
+
+    /// Closes all connections.
+    pub(crate) fn end(&mut self, core: &mut Core) {
+        for conn in std::mem::take(&mut self.handlers).into_keys() {
+            core.out.close(conn);
+        }
+    }
+
+    /// The epoch that is being agreed on, or is.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.accepted.map_or(self.proposed, Durable::get)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn handlers(&self) -> impl Iterator<Item = &Handler> {
+        self.handlers.values()
+    }
+
+    pub(crate) fn last_proposed(&self) -> i64 {
+        self.last_proposed
+    }
+
+    pub(crate) fn pending_syncs(&self) -> usize {
+        self.syncs.len()
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// The participants that are up to date, and this server if it votes.
+    pub(crate) fn synced_participants(&self, core: &Core) -> BTreeSet<Sid> {
+        let mut synced: BTreeSet<Sid> = self
+            .handlers
+            .values()
+            .filter(|handler| handler.stage == Stage::Live && !handler.observer)
+            .map(|handler| handler.sid)
+            .collect();
+        synced.insert(core.params.sid);
+        synced
+    }
+}
+
+fn send_proposal(core: &mut Core, conn: ConnId, proposal: &Proposal) {
+    let packet = FromLeader::Proposal {
+        zxid: proposal.zxid,
+        txn: proposal.bytes.as_ref().into(),
+    };
+    core.to_learner(conn, &packet);
+}
+
+/// The same tracker without the word of one server.
+fn without(tracker: &Tracker, sid: Sid) -> Tracker {
+    let mut sets = tracker.sets().iter();
+    let (first, acked) = sets.next().expect("a tracker has a configuration");
+    let mut other = Tracker::new(first, None);
+    let mut all = acked.clone();
+    for (verifier, acked) in sets {
+        other.require(verifier);
+        all.extend(acked);
+    }
+    all.remove(&sid);
+    all.into_iter().for_each(|sid| {
+        other.add(sid);
+    });
+    other
+}
+
+fn forwarded(request: ForwardedRequest<'_>) -> Forwarded {
+    let text = |text: Option<std::borrow::Cow<'_, str>>| text.unwrap_or_default().into_owned();
+    Forwarded {
+        session: request.session_id,
+        cxid: request.cxid,
+        op: request.op,
+        body: request.body.into_owned(),
+        identities: request
+            .authinfo
+            .into_iter()
+            .flatten()
+            .map(|id| (text(id.scheme), text(id.id)))
+            .collect(),
+    }
+}

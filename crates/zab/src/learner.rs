@@ -1,0 +1,718 @@
+//! Following and observing: discovery, synchronisation and broadcast from a learner's side.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tracing::{debug, info, warn};
+use zooid_proto::quorum::{
+    ForwardedRequest, FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder, Touch,
+};
+use zooid_proto::records::Id;
+use zooid_proto::vote::PeerState;
+use zooid_proto::zxid::make;
+
+use crate::core::{Core, Next};
+use crate::election::Vote;
+use crate::history::follows;
+use crate::incoming::Incoming;
+use crate::io::{ConnId, Effect, Forwarded, Proposal, Role, Sid};
+use crate::quorum::Verifier;
+use crate::reconfig;
+use crate::store::{Durable, Pending};
+
+/// How long a learner goes on trying to reach a leader that does not answer, ms, unless `initLimit`
+/// ends before. Java makes five tries in half a second; a leader may need more than that to find out
+/// that it is one, while one that died since must not cost a whole `initLimit`.
+const PATIENCE_MS: u64 = 2_000;
+
+/// Between two tries, ms. Java: 100. A refusal costs nothing, and a leader binds its port for good.
+const RETRY_MS: u64 = 25;
+
+/// How far a learner has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// There is no connection to the leader.
+    Connecting,
+    /// It has told who it is.
+    Introduced,
+    /// LEADERINFO is there; the epoch is on its way to the disk.
+    Accepting,
+    /// It has told its position.
+    Placed,
+    /// DIFF, TRUNC or SNAP is there.
+    Syncing,
+    /// NEWLEADER is there.
+    Entering,
+    /// UPTODATE is there.
+    Live,
+}
+
+/// What it waits for before it looks at the next packet.
+#[derive(Debug)]
+enum Wait {
+    /// The promise to an epoch.
+    Accepted(Pending<i64>),
+    /// History and state are those of a zxid.
+    Placed(Pending<i64>),
+}
+
+/// A follower or an observer.
+#[derive(Debug)]
+pub(crate) struct Learner {
+    vote: Vote,
+    observer: bool,
+    phase: Phase,
+    conn: Option<ConnId>,
+    /// Whether a dialed connection is there.
+    connected: bool,
+    give_up_at: u64,
+    retry_at: Option<u64>,
+    heard: u64,
+    decoder: Option<PacketDecoder>,
+    incoming: Option<Incoming>,
+    wait: Option<Wait>,
+    epoch: i64,
+    /// Transactions up to here came with the state.
+    in_snapshot: i64,
+    /// The configuration of NEWLEADER.
+    config: Option<Arc<Verifier>>,
+    /// ACK of NEWLEADER, and of transactions behind it.
+    entering: Option<Pending<i64>>,
+    acks: VecDeque<Pending<i64>>,
+    touched: BTreeMap<i64, i32>,
+    syncs: u64,
+}
+
+impl Learner {
+    pub(crate) fn new(core: &mut Core, vote: Vote) -> Learner {
+        let position = core.store.position();
+        let limit = match core.params.connect_limit {
+            0 => core.params.init_limit,
+            limit => limit,
+        };
+        let observer = core.is_observer();
+        let mut learner = Learner {
+            vote,
+            observer,
+            phase: Phase::Connecting,
+            conn: None,
+            connected: false,
+            give_up_at: core.now + core.ticks(limit).min(PATIENCE_MS),
+            retry_at: None,
+            heard: core.now,
+            decoder: Some(PacketDecoder::new(core.limits())),
+            incoming: None,
+            wait: None,
+            epoch: core.store.current(),
+            in_snapshot: i64::MIN,
+            config: None,
+            entering: None,
+            acks: VecDeque::new(),
+            touched: BTreeMap::new(),
+            syncs: 0,
+        };
+        info!(
+            sid = core.params.sid,
+            leader = vote.leader,
+            position = format_args!("0x{position:x}"),
+            "{}",
+            if observer { "OBSERVING" } else { "FOLLOWING" }
+        );
+        core.out.push(Effect::Role(learner.role(false)));
+        learner.dial(core);
+        learner
+    }
+
+    fn role(&self, serving: bool) -> Role {
+        let (leader, epoch) = (self.vote.leader, self.epoch);
+        if self.observer {
+            Role::Observing {
+                leader,
+                epoch,
+                serving,
+            }
+        } else {
+            Role::Following {
+                leader,
+                epoch,
+                serving,
+            }
+        }
+    }
+
+    fn dial(&mut self, core: &mut Core) {
+        let timeout_ms = self.give_up_at.saturating_sub(core.now).max(1);
+        self.retry_at = None;
+        self.connected = false;
+        self.phase = Phase::Connecting;
+        self.conn = Some(core.dial_quorum(self.vote.leader, timeout_ms));
+    }
+
+    pub(crate) fn dialed(&mut self, conn: ConnId, core: &mut Core) {
+        if self.conn != Some(conn) || self.connected {
+            return;
+        }
+        self.connected = true;
+        self.heard = core.now;
+        self.phase = Phase::Introduced;
+        self.decoder = Some(PacketDecoder::new(core.limits()));
+        let packet = FromLearner::Info {
+            observer: self.observer,
+            accepted_epoch: core.store.accepted(),
+            info: LearnerInfo::new(core.params.sid, core.committed.version()),
+        };
+        core.to_leader(conn, &packet);
+    }
+
+    /// The connection is gone, or could not be opened.
+    pub(crate) fn closed(&mut self, conn: ConnId, core: &mut Core) {
+        if self.conn != Some(conn) {
+            return;
+        }
+        self.conn = None;
+        // A server that does not know yet that it leads closes, or refuses.
+        if matches!(self.phase, Phase::Connecting | Phase::Introduced) && core.now < self.give_up_at
+        {
+            self.phase = Phase::Connecting;
+            self.retry_at = Some(core.now + RETRY_MS);
+            return;
+        }
+        core.leave(Next::Look, format!("server {} is gone", self.vote.leader));
+    }
+
+    pub(crate) fn received(&mut self, conn: ConnId, bytes: &[u8], core: &mut Core) {
+        if self.conn != Some(conn) || !self.connected {
+            return;
+        }
+        self.heard = core.now;
+        let mut decoder = self.decoder.take().expect("it is put back");
+        match self.incoming.take() {
+            Some(incoming) => self.take_snapshot(incoming, bytes, &mut decoder, core),
+            None => decoder.push(bytes),
+        }
+        self.take_packets(&mut decoder, core);
+        self.decoder = Some(decoder);
+    }
+
+    fn take_packets(&mut self, decoder: &mut PacketDecoder, core: &mut Core) {
+        while core.leaving.is_none() && self.wait.is_none() && self.incoming.is_none() {
+            let packet = match decoder.next_packet() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => return,
+                Err(error) => return core.leave(Next::Look, format!("the leader sends {error}")),
+            };
+            let packet = match FromLeader::read(packet) {
+                Ok(packet) => packet,
+                Err(error) => return core.leave(Next::Look, format!("the leader sends {error}")),
+            };
+            if let FromLeader::Snap { zxid } = packet {
+                if self.phase == Phase::Placed {
+                    self.begin_snapshot(zxid, decoder, core);
+                    continue;
+                }
+                return core.leave(Next::Look, "SNAP at the wrong time");
+            }
+            self.packet(packet, core);
+        }
+    }
+
+    fn packet(&mut self, packet: FromLeader<'_>, core: &mut Core) {
+        let kind = packet.kind();
+        match (self.phase, packet) {
+            (
+                Phase::Introduced,
+                FromLeader::LeaderInfo {
+                    epoch,
+                    protocol_version,
+                },
+            ) => self.leader_info(epoch, protocol_version, core),
+            (Phase::Placed, FromLeader::Diff { zxid }) => self.diff(zxid),
+            (Phase::Placed, FromLeader::Trunc { zxid }) => self.trunc(zxid, core),
+            (
+                Phase::Syncing | Phase::Entering | Phase::Live,
+                FromLeader::Proposal { zxid, txn },
+            ) => self.proposal(proposal(zxid, &txn), core),
+            (Phase::Syncing | Phase::Entering | Phase::Live, FromLeader::Commit { zxid }) => {
+                self.commit(zxid, None, core);
+            }
+            (
+                Phase::Syncing | Phase::Entering | Phase::Live,
+                FromLeader::CommitAndActivate {
+                    zxid,
+                    designated_leader,
+                },
+            ) => self.commit(zxid, Some(designated_leader), core),
+            (Phase::Syncing | Phase::Entering | Phase::Live, FromLeader::Inform { zxid, txn }) => {
+                self.proposal(proposal(zxid, &txn), core);
+                if core.leaving.is_none() {
+                    self.commit(zxid, None, core);
+                }
+            }
+            (
+                Phase::Syncing | Phase::Entering | Phase::Live,
+                FromLeader::InformAndActivate {
+                    zxid,
+                    designated_leader,
+                    txn,
+                },
+            ) => {
+                self.proposal(proposal(zxid, &txn), core);
+                if core.leaving.is_none() {
+                    self.commit(zxid, Some(designated_leader), core);
+                }
+            }
+            (Phase::Syncing, FromLeader::NewLeader { zxid, config }) => {
+                self.new_leader(zxid, config.as_deref(), core);
+            }
+            (Phase::Entering, FromLeader::UpToDate) => self.up_to_date(core),
+            (Phase::Live, FromLeader::Ping { zxid }) => self.ping(zxid, core),
+            (Phase::Live, FromLeader::Sync) => {
+                // One that nobody asked for on this connection answers nothing.
+                if self.syncs > 0 {
+                    self.syncs -= 1;
+                    core.out.push(Effect::Synced);
+                }
+            }
+            (Phase::Live, FromLeader::Revalidated { session_id, valid }) => {
+                core.out.push(Effect::RevalidationDone {
+                    session: session_id,
+                    valid,
+                });
+            }
+            (Phase::Syncing | Phase::Entering | Phase::Live, _) => {
+                debug!("ignored a packet of kind {kind} of the leader");
+            }
+            (phase, _) => {
+                let name = zooid_proto::quorum::kind::name(kind);
+                core.leave(
+                    Next::Look,
+                    format!("the leader sends {name} while {phase:?}"),
+                );
+            }
+        }
+    }
+
+    fn leader_info(&mut self, epoch: i64, protocol_version: i32, core: &mut Core) {
+        if protocol_version < PROTOCOL_VERSION || epoch < 0 {
+            return core.leave(Next::Look, "the leader speaks another protocol");
+        }
+        self.epoch = epoch;
+        let accepted = core.store.accepted();
+        if epoch < accepted {
+            let why = format!("the leader has epoch {epoch}, promised is {accepted}");
+            return core.leave(Next::Look, why);
+        }
+        if epoch == accepted {
+            // It promised before, perhaps to another server: this is no second promise.
+            return self.tell_position(None, core);
+        }
+        self.phase = Phase::Accepting;
+        let pending = core.store.accept_epoch(epoch, &mut core.out);
+        self.wait = Some(Wait::Accepted(pending));
+    }
+
+    /// ACKEPOCH. A promise needs the proof that it is on the disk (release rule).
+    fn tell_position(&mut self, promise: Option<Durable<i64>>, core: &mut Core) {
+        let Some(conn) = self.conn else {
+            return;
+        };
+        self.phase = Phase::Placed;
+        let current = i32::try_from(core.store.current()).unwrap_or(i32::MAX);
+        // -1 makes the leader send its whole state, and keeps it from counting this server as one
+        // whose history it has compared with its own.
+        let last_zxid = if std::mem::take(&mut core.want_snapshot) {
+            -1
+        } else {
+            core.store.position()
+        };
+        let packet = FromLearner::AckEpoch {
+            last_zxid,
+            current_epoch: promise.map(|_| current),
+        };
+        core.to_leader(conn, &packet);
+    }
+
+    fn diff(&mut self, zxid: i64) {
+        debug!("DIFF up to 0x{zxid:x}");
+        self.phase = Phase::Syncing;
+    }
+
+    fn trunc(&mut self, zxid: i64, core: &mut Core) {
+        let position = core.store.end();
+        let known = zxid > 0 && zxid <= position && core.store.history().went_through(zxid);
+        if !known {
+            // To cut there would leave something that no server ever was (spec 14: TRUNC to what is
+            // not in the log).
+            core.want_snapshot = true;
+            let why = format!("cannot go back from 0x{position:x} to 0x{zxid:x}");
+            return core.leave(Next::Look, why);
+        }
+        info!(
+            sid = core.params.sid,
+            "TRUNC from 0x{position:x} to 0x{zxid:x}"
+        );
+        self.phase = Phase::Syncing;
+        let pending = core.store.truncate(zxid, &mut core.out);
+        self.wait = Some(Wait::Placed(pending));
+    }
+
+    fn begin_snapshot(&mut self, zxid: i64, decoder: &mut PacketDecoder, core: &mut Core) {
+        if zxid < 0 {
+            return core.leave(Next::Look, "the leader sends a state without a zxid");
+        }
+        info!(sid = core.params.sid, "SNAP at 0x{zxid:x}");
+        self.phase = Phase::Syncing;
+        core.out.push(Effect::SnapshotBegin);
+        let rest = decoder.take_rest();
+        let incoming = Incoming::new(zxid, core.now, core.limits());
+        self.take_snapshot(incoming, &rest, decoder, core);
+    }
+
+    fn take_snapshot(
+        &mut self,
+        mut incoming: Incoming,
+        bytes: &[u8],
+        decoder: &mut PacketDecoder,
+        core: &mut Core,
+    ) {
+        match incoming.push(bytes) {
+            Ok(part) => {
+                if !part.bytes.is_empty() {
+                    core.out.push(Effect::SnapshotBytes(part.bytes));
+                }
+                let Some(rest) = part.rest else {
+                    self.incoming = Some(incoming);
+                    return;
+                };
+                decoder.push(&rest);
+                let zxid = incoming.zxid();
+                info!(
+                    sid = core.params.sid,
+                    bytes = incoming.total(),
+                    ms = core.now - incoming.began(),
+                    "the whole state at 0x{zxid:x} is here"
+                );
+                self.in_snapshot = zxid;
+                let pending = core.store.install(zxid, &mut core.out);
+                self.wait = Some(Wait::Placed(pending));
+            }
+            Err(error) => {
+                self.incoming = Some(incoming);
+                core.leave(Next::Look, format!("the state is broken: {error}"));
+            }
+        }
+    }
+
+    /// A transaction goes into history and log at once; what is acknowledged when is another
+    /// question.
+    fn proposal(&mut self, proposal: Proposal, core: &mut Core) {
+        let (zxid, end) = (proposal.zxid, core.store.end());
+        if zxid <= self.in_snapshot && self.phase != Phase::Live {
+            return;
+        }
+        if reconfig::header(&proposal).is_none() {
+            let why = format!("transaction 0x{zxid:x} has another header");
+            return core.leave(Next::Look, why);
+        }
+        if !follows(end, zxid) {
+            // A hole in what the leader sends: not to be logged, and not to be asked for again.
+            core.want_snapshot = true;
+            let why = format!("the leader sends 0x{zxid:x} behind 0x{end:x}");
+            return core.leave(Next::Look, why);
+        }
+        core.see_config_of(&proposal);
+        if core.leaving.is_some() {
+            return;
+        }
+        let pending = core.store.append(proposal, &mut core.out);
+        if !self.observer {
+            self.acks.push_back(pending);
+        }
+    }
+
+    fn commit(&mut self, zxid: i64, designated: Option<Sid>, core: &mut Core) {
+        let applied = core.store.applied();
+        let next = core.store.history().next_after(applied);
+        match next.map(|next| next.zxid) {
+            Some(next) if next == zxid => {}
+            // The state that was received has it.
+            _ if zxid <= self.in_snapshot => return,
+            None if self.phase == Phase::Live => {
+                warn!("ignored COMMIT of 0x{zxid:x}: nothing waits for one");
+                return;
+            }
+            next if self.phase == Phase::Live => {
+                let next = next.unwrap_or_default();
+                let why = format!("COMMIT of 0x{zxid:x}, but 0x{next:x} is next");
+                return core.fatal(why);
+            }
+            _ => {
+                let why = format!("COMMIT of 0x{zxid:x} behind 0x{applied:x}");
+                return core.leave(Next::Look, why);
+            }
+        }
+        let proposal = core.store.apply_next(&mut core.out);
+        let proposal = proposal.expect("it was looked at");
+        // What comes committed within the initial history is acknowledged by the ACK of NEWLEADER.
+        if self.phase == Phase::Syncing {
+            self.acks.retain(|pending| *pending.value() != zxid);
+        }
+        let Some(designated) = designated else {
+            return;
+        };
+        if !core.params.reconfig {
+            return;
+        }
+        match reconfig::config_of(&proposal) {
+            Ok(config) => {
+                let config = Arc::new(config);
+                if let Some(next) = core.activate(&config, Some((designated, zxid))) {
+                    core.leave(next, format!("server {designated} shall lead"));
+                }
+            }
+            Err(why) => core.fatal(format!("transaction 0x{zxid:x} is activated, but: {why}")),
+        }
+    }
+
+    /// NEWLEADER: all of the initial history was asked of the disk before; behind it the epoch.
+    fn new_leader(&mut self, zxid: i64, config: Option<&str>, core: &mut Core) {
+        if zxid != make(self.epoch, 0) {
+            let why = format!("NEWLEADER of 0x{zxid:x} in epoch {}", self.epoch);
+            return core.leave(Next::Look, why);
+        }
+        if let Some(text) = config.filter(|_| core.params.reconfig) {
+            match Verifier::parse(text) {
+                Ok(config) => {
+                    core.see_config(config.clone());
+                    self.config = Some(Arc::new(config));
+                }
+                Err(error) => {
+                    let why = format!("the leader's configuration does not read: {error}");
+                    return core.leave(Next::Look, why);
+                }
+            }
+        }
+        self.phase = Phase::Entering;
+        let pending = core.store.enter_epoch(self.epoch, &mut core.out);
+        self.entering = Some(pending.with(zxid));
+    }
+
+    fn up_to_date(&mut self, core: &mut Core) {
+        if self.entering.is_some() {
+            return core.leave(Next::Look, "UPTODATE before NEWLEADER was acknowledged");
+        }
+        if let Some(config) = self.config.take()
+            && let Some(next) = core.activate(&config, None)
+        {
+            return core.leave(
+                next,
+                "the leader's configuration has another leader or role",
+            );
+        }
+        let Some(conn) = self.conn else {
+            return;
+        };
+        self.phase = Phase::Live;
+        core.store.found();
+        core.to_leader(
+            conn,
+            &FromLearner::Ack {
+                zxid: make(self.epoch, 0),
+            },
+        );
+        self.vote.epoch = self.epoch;
+        let state = if self.observer {
+            PeerState::Observing
+        } else {
+            PeerState::Following
+        };
+        core.elections
+            .settle(state, self.vote, core.now, &mut core.out);
+        core.out.push(Effect::Role(self.role(true)));
+        info!(
+            sid = core.params.sid,
+            leader = self.vote.leader,
+            epoch = self.epoch,
+            "up to date at 0x{:x}",
+            core.store.end()
+        );
+    }
+
+    fn ping(&mut self, zxid: i64, core: &mut Core) {
+        let Some(conn) = self.conn else {
+            return;
+        };
+        let touched = std::mem::take(&mut self.touched)
+            .into_iter()
+            .map(|(session_id, timeout_ms)| Touch {
+                session_id,
+                timeout_ms,
+            })
+            .collect();
+        core.to_leader(conn, &FromLearner::Ping { zxid, touched });
+    }
+
+    /// The disk has done something.
+    pub(crate) fn persisted(&mut self, core: &mut Core) {
+        if let Some(pending) = &self.entering
+            && let Some(durable) = core.store.settled(pending)
+        {
+            self.entering = None;
+            self.heard = core.now;
+            self.send_ack(durable, core);
+        }
+        // Nothing overtakes the ACK of NEWLEADER (ZOOKEEPER-4685).
+        let acknowledged = matches!(self.phase, Phase::Entering | Phase::Live);
+        while acknowledged
+            && self.entering.is_none()
+            && let Some(pending) = self.acks.front()
+            && let Some(durable) = core.store.settled(pending)
+        {
+            self.acks.pop_front();
+            self.send_ack(durable, core);
+        }
+        match &self.wait {
+            Some(Wait::Accepted(pending)) => {
+                let Some(durable) = core.store.settled(pending) else {
+                    return;
+                };
+                self.wait = None;
+                self.tell_position(Some(durable), core);
+            }
+            Some(Wait::Placed(pending)) => {
+                let Some(durable) = core.store.settled(pending) else {
+                    return;
+                };
+                if core.store.end() != durable.get() {
+                    // There was nothing to go back to, and nothing is left.
+                    return core.leave(Next::Look, "the data of this server are discarded");
+                }
+                self.wait = None;
+                self.heard = core.now;
+            }
+            None => return,
+        }
+        let mut decoder = self.decoder.take().expect("it is put back");
+        self.take_packets(&mut decoder, core);
+        self.decoder = Some(decoder);
+    }
+
+    /// ACK, of what is on the disk (release rule).
+    fn send_ack(&mut self, zxid: Durable<i64>, core: &mut Core) {
+        let Some(conn) = self.conn else {
+            return;
+        };
+        core.to_leader(conn, &FromLearner::Ack { zxid: zxid.get() });
+    }
+
+    pub(crate) fn forward(&mut self, request: &Forwarded, core: &mut Core) {
+        let (Phase::Live, Some(conn)) = (self.phase, self.conn) else {
+            return;
+        };
+        if request.op == zooid_proto::OpCode::Sync as i32 {
+            self.syncs += 1;
+        }
+        let authinfo: Vec<Id<'_>> = request
+            .identities
+            .iter()
+            .map(|(scheme, id)| Id {
+                scheme: Some(scheme.as_str().into()),
+                id: Some(id.as_str().into()),
+            })
+            .collect();
+        let packet = FromLearner::Request(ForwardedRequest {
+            session_id: request.session,
+            cxid: request.cxid,
+            op: request.op,
+            body: request.body.as_slice().into(),
+            authinfo: (!authinfo.is_empty()).then_some(authinfo),
+        });
+        core.to_leader(conn, &packet);
+    }
+
+    pub(crate) fn ask_revalidation(&mut self, session_id: i64, timeout_ms: i32, core: &mut Core) {
+        if let (Phase::Live, Some(conn)) = (self.phase, self.conn) {
+            let touch = Touch {
+                session_id,
+                timeout_ms,
+            };
+            core.to_leader(conn, &FromLearner::Revalidate(touch));
+        }
+    }
+
+    pub(crate) fn touch(&mut self, session: i64, timeout_ms: i32) {
+        if self.phase == Phase::Live {
+            self.touched.insert(session, timeout_ms);
+        }
+    }
+
+    /// When the leader is given up.
+    fn silent_at(&self, core: &Core) -> u64 {
+        let limit =
+            if matches!(self.phase, Phase::Entering | Phase::Live) && self.entering.is_none() {
+                core.params.sync_limit
+            } else {
+                core.params.init_limit
+            };
+        self.heard + core.ticks(limit)
+    }
+
+    pub(crate) fn next_timeout(&self, core: &Core) -> u64 {
+        match (self.retry_at, self.phase) {
+            (Some(retry_at), _) => retry_at,
+            (None, Phase::Connecting) => self.give_up_at,
+            (None, _) => self.silent_at(core) + 1,
+        }
+    }
+
+    pub(crate) fn tick(&mut self, core: &mut Core) {
+        if self.phase == Phase::Connecting {
+            if core.now >= self.give_up_at {
+                let why = format!("server {} is not reached", self.vote.leader);
+                core.leave(Next::Look, why);
+            } else if self.retry_at.is_some_and(|retry_at| core.now >= retry_at) {
+                self.dial(core);
+            }
+        } else if core.now > self.silent_at(core) && self.wait.is_none() {
+            let why = format!("server {} is silent", self.vote.leader);
+            core.leave(Next::Look, why);
+        }
+    }
+
+    /// Closes the connection, and drops a state that is not whole.
+    pub(crate) fn end(&mut self, core: &mut Core) {
+        if let Some(conn) = self.conn.take() {
+            core.out.close(conn);
+        }
+        if self.incoming.take().is_some() {
+            core.out.push(Effect::SnapshotAbort);
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn leader(&self) -> Sid {
+        self.vote.leader
+    }
+
+    pub(crate) fn is_observer(&self) -> bool {
+        self.observer
+    }
+
+    pub(crate) fn pending_syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epoch
+    }
+}
+
+fn proposal(zxid: i64, txn: &[u8]) -> Proposal {
+    Proposal {
+        zxid,
+        bytes: txn.into(),
+    }
+}
