@@ -11,7 +11,7 @@ use crate::shared::Shared;
 use crate::time::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use zooid_zab::{Boot, BootError, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
+use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
 
 /// A member.
 pub struct Member {
@@ -30,15 +30,12 @@ pub struct Member {
 
 impl Member {
     /// A member around a recovered state.
-    ///
-    /// # Errors
-    /// What is on the disk cannot be.
-    pub fn new(shared: Arc<Shared>, boot: Boot, now: Now) -> Result<Member, BootError> {
+    pub fn new(shared: Arc<Shared>, boot: Boot, now: Now) -> Member {
         let config = boot.config.clone();
         let mut core = Core::new(shared.clone(), now);
         core.rest();
         let member = Member {
-            peer: Peer::new(boot, now.mono_ms as u64)?,
+            peer: Peer::new(boot, now.mono_ms as u64),
             shared,
             core,
             rebuilding: None,
@@ -48,7 +45,7 @@ impl Member {
             told_ms: now.mono_ms,
         };
         member.write_config(now);
-        Ok(member)
+        member
     }
 
     /// What it is now.

@@ -276,8 +276,7 @@ async fn serve_in(
                 stats: disk_stats.clone(),
             };
             let disk = MemberDisk::start(workshop, core_inbox.clone())?;
-            let member = Member::new(shared.clone(), boot, clock.now())
-                .map_err(|error| StartError::Ensemble(error.to_string()))?;
+            let member = Member::new(shared.clone(), boot, clock.now());
             let runner = Runner::new(member, shared.clone(), net, disk, clock);
             seen = Some(runner.seen());
             tokio::spawn(runner.run(inputs))

@@ -199,4 +199,6 @@ impl Elections {
 }
 
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod tests;

@@ -25,6 +25,10 @@ const REDIAL_MS: (u64, u64) = (20, 500);
 /// The longest pause while nobody waits for votes, ms.
 const REDIAL_IDLE_MS: u64 = 2000;
 
+/// The time to open a connection at first, ms; doubles with each failure up to that of the settings.
+/// What is lost in a network that heals meanwhile is not waited for in full.
+const FIRST_ATTEMPT_MS: u64 = 1000;
+
 /// How long a server that calls itself is waited for before it is rung up, ms: two that start at the
 /// same time would otherwise close the first connection for the second.
 const RING_AFTER_MS: u64 = 30;
@@ -84,8 +88,8 @@ enum Conn {
 struct Other {
     /// Connection in use, and since when.
     link: Option<(ConnId, u64)>,
-    /// Connection being opened.
-    dialing: Option<ConnId>,
+    /// Connection being opened, and since when.
+    dialing: Option<(ConnId, u64)>,
     /// The newest message that found no connection.
     waiting: Option<Vec<u8>>,
     /// Where it says that it can be reached.
@@ -94,6 +98,8 @@ struct Other {
     dial_at: u64,
     /// The pause after the next failure.
     pause: u64,
+    /// How often in a row dialing has failed.
+    failures: u32,
     /// It rang: it is to be called back.
     rang: bool,
 }
@@ -196,7 +202,7 @@ impl Links {
         for &sid in &self.wanted {
             let other = self.others.entry(sid).or_default();
             if begins {
-                other.pause = 0;
+                (other.pause, other.failures) = (0, 0);
                 other.dial_at = if sid > self.sid {
                     now.saturating_add(RING_AFTER_MS)
                 } else {
@@ -262,7 +268,8 @@ impl Links {
         let Some(&Conn::Dialing(sid)) = self.conns.get(&conn) else {
             return;
         };
-        self.others.entry(sid).or_default().dialing = None;
+        let other = self.others.entry(sid).or_default();
+        (other.dialing, other.failures) = (None, 0);
         out.send(conn, self.hello.clone());
         if sid < self.sid {
             self.conns.remove(&conn);
@@ -304,7 +311,9 @@ impl Links {
             None => return false,
             Some(Conn::Greeting { .. }) => {}
             Some(Conn::Dialing(sid)) => {
-                self.others.entry(sid).or_default().dialing = None;
+                let other = self.others.entry(sid).or_default();
+                other.dialing = None;
+                other.failures = other.failures.saturating_add(1);
                 self.events.push(LinkEvent::Down(sid));
                 self.postpone(sid, now, out);
             }
@@ -381,8 +390,13 @@ impl Links {
         }
         out.close(conn);
         let young = |&(_, since): &(ConnId, u64)| now < since.saturating_add(YOUNG_MS);
-        if other.link.as_ref().is_some_and(young) {
+        if other.link.iter().chain(&other.dialing).any(young) {
             return;
+        }
+        // It can be reached now; an older attempt may wait for a packet that was lost.
+        if let Some((stuck, _)) = other.dialing.take() {
+            self.conns.remove(&stuck);
+            out.close(stuck);
         }
         // It would not ring if it had a connection.
         if let Some((old, _)) = other.link.take() {
@@ -400,7 +414,8 @@ impl Links {
         let other = self.others.entry(sid).or_default();
         let old = other.link.replace((conn, now)).map(|(old, _)| old);
         // To ring now would make it close this one.
-        for superfluous in [old, other.dialing.take()].into_iter().flatten() {
+        let dialing = other.dialing.take().map(|(dialing, _)| dialing);
+        for superfluous in [old, dialing].into_iter().flatten() {
             self.conns.remove(&superfluous);
             out.close(superfluous);
         }
@@ -530,9 +545,10 @@ impl Links {
         if addresses.is_empty() {
             return self.postpone(sid, now, out);
         }
-        let conn = out.dial(sid, Port::Election, addresses, self.connect_timeout_ms);
+        let timeout_ms = (FIRST_ATTEMPT_MS << other.failures.min(8)).min(self.connect_timeout_ms);
+        let conn = out.dial(sid, Port::Election, addresses, timeout_ms);
         self.conns.insert(conn, Conn::Dialing(sid));
-        self.others.entry(sid).or_default().dialing = Some(conn);
+        self.others.entry(sid).or_default().dialing = Some((conn, now));
     }
 
     /// Closes a connection that is not one of another server, and says so now and then.

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use zooid_node::Shared;
+use zooid_proto::quorum::FromLeader;
 use zooid_node::transfer::Outgoing;
 use zooid_store::scan::LogScan;
 use zooid_store::{DataDirs, Files, StoreError};
@@ -303,7 +304,10 @@ fn read_log(
             continue;
         }
         last = entry.zxid;
-        zooid_zab::committed_packets(entry.zxid, entry.payload, &mut part);
+        let txn = entry.payload.into();
+        let zxid = entry.zxid;
+        FromLeader::Proposal { zxid, txn }.encode(&mut part);
+        FromLeader::Commit { zxid }.encode(&mut part);
         if part.len() >= WRITE_STEP && !send(std::mem::take(&mut part)) {
             return Ok(());
         }
