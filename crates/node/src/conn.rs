@@ -611,17 +611,14 @@ impl Conn {
             return Step::End(Next::Close(Closing::Now));
         };
         self.sent();
-        match auth::authenticate(&self.shared.settings, &packet, self.link.peer.ip()) {
-            Some(ids) => {
-                self.link.add_identities(ids);
-                self.ids = self.link.identities();
-                reply::header(out, xid, 0, ErrorCode::Ok);
-                Step::Done
-            }
-            None => {
-                reply::header(out, xid, 0, ErrorCode::AuthFailed);
-                Step::End(Next::Close(Closing::Flush))
-            }
+        let ids = auth::authenticate(&self.shared.settings, &packet, self.link.peer.ip());
+        if ids.is_some_and(|ids| self.link.add_identities(ids)) {
+            self.ids = self.link.identities();
+            reply::header(out, xid, 0, ErrorCode::Ok);
+            Step::Done
+        } else {
+            reply::header(out, xid, 0, ErrorCode::AuthFailed);
+            Step::End(Next::Close(Closing::Flush))
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Link {
     /// Whether there is something in the mailbox: saves the lock on the way of a read.
     pending: AtomicBool,
     identities: RwLock<Arc<[Id<'static>]>>,
+    /// Bytes that wait for all connections.
+    waiting: Arc<AtomicI64>,
     wake: Box<dyn Wake>,
     /// What `cons` shows.
     pub counters: Counters,
@@ -71,6 +73,17 @@ pub struct Answered {
 /// Bytes that may wait in a mailbox. A client that does not read what it asked for, mostly events,
 /// is cut off there: it finds out what it missed when it comes back (Java queues without end).
 pub const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// The same for all connections together: beyond it those lose theirs that have more waiting than
+/// [`FEW_WAITING_BYTES`] and are given more. Many deaf clients must not take all memory.
+pub const MAX_WAITING_BYTES_IN_ALL: i64 = 1 << 30;
+
+/// What may wait for a client whatever waits for others: a client that reads has no more.
+pub const FEW_WAITING_BYTES: usize = 256 << 10;
+
+/// Most identities of a connection: each is compared with each entry of a list, and only adding
+/// password after password leads beyond.
+pub const MAX_IDENTITIES: usize = 256;
 
 /// The operation that opens a session, in counters.
 pub const SESSION_OPENED: i32 = -10;
@@ -205,9 +218,16 @@ impl Link {
             mailbox: Mutex::default(),
             pending: AtomicBool::new(false),
             identities: RwLock::new(Arc::from([crate::auth::ip_identity(peer.ip())])),
+            waiting: Arc::default(),
             wake,
             counters: Counters::new(),
         }
+    }
+
+    /// Lets what waits for the connection count in `waiting`, too.
+    pub fn counted_in(mut self, waiting: Arc<AtomicI64>) -> Link {
+        self.waiting = waiting;
+        self
     }
 
     /// The identities of the connection now.
@@ -215,8 +235,9 @@ impl Link {
         self.identities.read().clone()
     }
 
-    /// Adds identities; those that the connection has already stay single.
-    pub fn add_identities(&self, ids: Vec<Id<'static>>) {
+    /// Adds identities; those that the connection has already stay single. `false`: there would be
+    /// more than [`MAX_IDENTITIES`], and none is added.
+    pub fn add_identities(&self, ids: Vec<Id<'static>>) -> bool {
         let mut current = self.identities.write();
         let mut all = current.to_vec();
         for id in ids {
@@ -224,14 +245,25 @@ impl Link {
                 all.push(id);
             }
         }
-        *current = all.into();
+        let few = all.len() <= MAX_IDENTITIES;
+        if few {
+            *current = all.into();
+        }
+        few
     }
 
     /// Leaves something for the connection; it is woken by [`Link::wake`].
     pub fn post(&self, leave: impl FnOnce(&mut Mailbox)) {
         let mut mailbox = self.mailbox.lock();
+        let before = mailbox.frames.len() as i64;
         leave(&mut mailbox);
-        if mailbox.frames.len() > MAX_WAITING_BYTES || mailbox.close == Some(Close::Overflow) {
+        let bytes = mailbox.frames.len();
+        let more = bytes as i64 - before;
+        let all = self.waiting.fetch_add(more, Ordering::Relaxed) + more;
+        let too_many = bytes > MAX_WAITING_BYTES
+            || more > 0 && all > MAX_WAITING_BYTES_IN_ALL && bytes > FEW_WAITING_BYTES;
+        if too_many || mailbox.close == Some(Close::Overflow) {
+            self.waiting.fetch_sub(bytes as i64, Ordering::Relaxed);
             mailbox.frames = Vec::new();
             mailbox.close = Some(Close::Overflow);
         }
@@ -274,7 +306,16 @@ impl Link {
         }
         let mut mailbox = self.mailbox.lock();
         self.pending.store(false, Ordering::Relaxed);
+        let taken = mailbox.frames.len() as i64;
+        self.waiting.fetch_sub(taken, Ordering::Relaxed);
         Some(std::mem::take(&mut *mailbox))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let left = self.mailbox.get_mut().frames.len() as i64;
+        self.waiting.fetch_sub(left, Ordering::Relaxed);
     }
 }
 
@@ -286,6 +327,48 @@ mod tests {
 
     impl Wake for Nobody {
         fn wake(&self) {}
+    }
+
+    fn link() -> Link {
+        Link::new(1, ([127, 0, 0, 1], 1).into(), 0, Box::new(Nobody))
+    }
+
+    #[test]
+    fn what_waits_for_all_clients_is_bounded() {
+        let waiting = Arc::new(AtomicI64::new(0));
+        let deaf = link().counted_in(waiting.clone());
+        let listens = link().counted_in(waiting.clone());
+        let post = |link: &Link, bytes: usize| {
+            link.post(|mailbox| mailbox.frames.resize(mailbox.frames.len() + bytes, 7));
+        };
+        post(&deaf, FEW_WAITING_BYTES);
+        post(&listens, 1000);
+        // As if others had all of the rest.
+        waiting.fetch_add(MAX_WAITING_BYTES_IN_ALL, Ordering::Relaxed);
+        post(&listens, 1000);
+        assert!(!listens.ends_now() && !deaf.ends_now());
+        post(&deaf, 1);
+        assert!(deaf.ends_now() && !listens.ends_now());
+        waiting.fetch_sub(MAX_WAITING_BYTES_IN_ALL, Ordering::Relaxed);
+        assert_eq!(waiting.load(Ordering::Relaxed), 2000);
+        assert_eq!(listens.collect().unwrap().frames.len(), 2000);
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
+        post(&listens, 30);
+        drop(listens);
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn identities_are_bounded() {
+        let link = link();
+        let id = |number: usize| vec![crate::auth::ip_identity([10, 0, 1, number as u8].into())];
+        for number in 1..MAX_IDENTITIES {
+            assert!(link.add_identities(id(number)));
+        }
+        assert_eq!(link.identities().len(), MAX_IDENTITIES);
+        assert!(link.add_identities(id(1)), "it has that one");
+        assert!(!link.add_identities(id(0)));
+        assert_eq!(link.identities().len(), MAX_IDENTITIES);
     }
 
     #[test]

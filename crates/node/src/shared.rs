@@ -32,6 +32,8 @@ pub struct Shared {
     pub outstanding: AtomicUsize,
     /// Bytes of large requests in the pipeline.
     pub large_request_bytes: AtomicI64,
+    /// Bytes of replies and events that wait for clients to read.
+    pub waiting_bytes: Arc<AtomicI64>,
     /// Transactions whose digest was not that of the tree behind them.
     pub digest_mismatches: AtomicU64,
     /// Digests for the `hash` command.
@@ -74,6 +76,7 @@ impl Shared {
             stats: Stats::default(),
             outstanding: AtomicUsize::new(0),
             large_request_bytes: AtomicI64::new(0),
+            waiting_bytes: Arc::default(),
             digest_mismatches: AtomicU64::new(0),
             digest_log: Mutex::default(),
             load_ms,

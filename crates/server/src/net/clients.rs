@@ -13,11 +13,11 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use zooid_node::link::MAX_WAITING_BYTES;
+use zooid_node::link::{MAX_WAITING_BYTES, MAX_WAITING_BYTES_IN_ALL};
 use zooid_node::{Closing, Conn, Link, Next, Wake};
 
 /// Bytes read at least with one call.
@@ -28,6 +28,9 @@ const KEEP_BUFFER: usize = 64 * 1024;
 
 /// Connections waiting to be accepted, when the configuration does not say.
 const DEFAULT_BACKLOG: i32 = 1024;
+
+/// Refused connections are told no more often.
+const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a connection that ends waits for its client to take anything of what is left.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -106,6 +109,27 @@ pub async fn accept(listener: TcpListener, server: Arc<Server>) {
 #[derive(Default)]
 struct Counts {
     by_address: Mutex<HashMap<IpAddr, u32>>,
+    refused: Refusals,
+}
+
+/// Refused connections: told once in a while, with how many there were. Who is refused mostly tries
+/// again at once, and a line for each try would fill the disk that the log of transactions needs.
+#[derive(Default)]
+struct Refusals {
+    untold: Mutex<(u64, Option<Instant>)>,
+}
+
+impl Refusals {
+    /// How many were refused since the last word, when it is time for another one.
+    fn say(&self, now: Instant) -> Option<u64> {
+        let mut untold = self.untold.lock();
+        untold.0 += 1;
+        if untold.1.is_some_and(|last| now < last + REFUSALS_EVERY) {
+            return None;
+        }
+        untold.1 = Some(now);
+        Some(std::mem::take(&mut untold.0))
+    }
 }
 
 /// The place that a connection has in the counts, given back when it ends.
@@ -124,17 +148,23 @@ impl Counts {
             .client_connection_limit()
             .filter(|limit| here >= *limit)
         {
-            tracing::warn!(%address, limit, "too many connections from one address (maxClientCnxns)");
+            if let Some(times) = self.refused.say(Instant::now()) {
+                tracing::warn!(%address, limit, times, "too many connections from one address (maxClientCnxns)");
+            }
             return None;
         }
         let all: u32 = by_address.values().sum();
         if let Some(limit) = server.config.max_cnxns.filter(|limit| all >= *limit) {
-            tracing::warn!(%address, limit, "too many connections (maxCnxns)");
+            if let Some(times) = self.refused.say(Instant::now()) {
+                tracing::warn!(%address, limit, times, "too many connections (maxCnxns)");
+            }
             return None;
         }
         let limit = descriptors::for_clients();
         if u64::from(all) >= limit {
-            tracing::warn!(%address, limit, "too many connections: the limit of open files (ulimit -n) leaves no room for more");
+            if let Some(times) = self.refused.say(Instant::now()) {
+                tracing::warn!(%address, limit, times, "too many connections: the limit of open files (ulimit -n) leaves no room for more");
+            }
             return None;
         }
         *by_address.entry(address).or_default() += 1;
@@ -170,7 +200,8 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) {
     let shared = &server.shared;
     let now = server.clock.now();
     let wake = Box::new(NotifyTask(notify.clone()));
-    let link = Arc::new(Link::new(shared.next_conn(), peer, now.wall_ms, wake));
+    let link = Link::new(shared.next_conn(), peer, now.wall_ms, wake);
+    let link = Arc::new(link.counted_in(shared.waiting_bytes.clone()));
     shared.links.write().insert(link.id, link.clone());
     let mut conn = Conn::new(shared.clone(), link);
     let patience = Duration::from_millis(server.config.sessionless_timeout_ms);
@@ -353,7 +384,8 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
         Closing::Overflow => tracing::warn!(
             %peer,
             limit_bytes = MAX_WAITING_BYTES,
-            "connection closed: more than the limit waits for a client that does not read"
+            limit_of_all_bytes = MAX_WAITING_BYTES_IN_ALL,
+            "connection closed: more than a limit waits for clients that do not read"
         ),
         Closing::Throttled => {
             tracing::debug!(%peer, "connection refused: too many connect (connection_throttle_tokens)");
@@ -364,5 +396,22 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
             length,
             "connection closed: too many bytes of large requests under way (largeRequestMaxBytes)"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_connections_are_counted_and_told_once_a_second() {
+        let refused = Refusals::default();
+        let start = Instant::now();
+        assert_eq!(refused.say(start), Some(1));
+        for ms in 0..999 {
+            assert_eq!(refused.say(start + Duration::from_millis(ms)), None);
+        }
+        assert_eq!(refused.say(start + REFUSALS_EVERY), Some(1000));
+        assert_eq!(refused.say(start + REFUSALS_EVERY), None);
     }
 }
