@@ -121,12 +121,12 @@ pub fn listen(
 
 /// The one task that agreement and state machine run in.
 pub struct Runner {
-    pub member: Member,
-    pub shared: Arc<Shared>,
-    pub net: Net,
-    pub disk: MemberDisk,
-    pub clock: Clock,
-    pub settings: Settings,
+    member: Member,
+    shared: Arc<Shared>,
+    net: Net,
+    disk: MemberDisk,
+    clock: Clock,
+    settings: Settings,
     links: BTreeMap<ConnId, LinkHandle>,
     incoming: Option<Incoming<'static>>,
     stopping: Option<Instant>,

@@ -161,7 +161,7 @@ impl Core {
             .asked
             .waiting
             .get_mut(&session)
-            .and_then(|all| all.pop_front_if(|first| first.cxid == Some(header.cxid)));
+            .and_then(|all| pop_if(all, |first| first.cxid == Some(header.cxid)));
         let (answer, large_bytes) = match asked {
             Some(asked) => (asked.answer, asked.large_bytes),
             None => (Answer::Nobody, 0),
@@ -183,7 +183,7 @@ impl Core {
             return;
         };
         // The leader answers in order, so what stands before it has come.
-        let sync = all.pop_front_if(|first| matches!(first.answer, Answer::Sync { .. }));
+        let sync = pop_if(all, |first| matches!(first.answer, Answer::Sync { .. }));
         if let Some(Waiting { answer, .. }) = sync {
             self.answer_now(answer, 0);
         }
@@ -196,7 +196,7 @@ impl Core {
             return;
         };
         let mut due = Vec::new();
-        while let Some(first) = all.pop_front_if(|first| {
+        while let Some(first) = pop_if(all, |first| {
             first.cxid.is_none() && matches!(first.answer, Answer::Refused { .. })
         }) {
             due.push(first);
@@ -536,4 +536,8 @@ impl Core {
         self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
         link.close(Close::Now);
     }
+}
+
+fn pop_if(all: &mut VecDeque<Waiting>, is_due: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
+    all.front().is_some_and(is_due).then(|| all.pop_front())?
 }

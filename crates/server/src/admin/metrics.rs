@@ -52,7 +52,10 @@ fn members(ask: &Ask<'_>, to: &mut impl FnMut(&str, Number)) {
     };
     to("learners", size(learners.len()));
     to("synced_followers", count(|one| !one.observer && one.voting));
-    to("synced_non_voting_followers", count(|one| !one.observer && !one.voting));
+    to(
+        "synced_non_voting_followers",
+        count(|one| !one.observer && !one.voting),
+    );
     to("synced_observers", count(|one| one.observer));
     to("pending_syncs", int(status.pending_syncs));
     let since = seen.leading_since_ms.unwrap_or(ask.now.mono_ms);
