@@ -2,7 +2,8 @@
 //! `cargo run --manifest-path fuzz/Cargo.toml --example corpus`.
 //!
 //! What Apache ZooKeeper wrote comes from `testdata`, requests from a list of all kinds. What else
-//! is in the corpus was found by runs (`cargo xtask fuzz --for TIME --keep`).
+//! is in the corpus was found by runs of `cargo xtask fuzz --for TIME` and chosen by
+//! libFuzzer's `-merge=1`.
 
 use std::fs;
 use std::io::Read;

@@ -75,7 +75,7 @@ pub fn log(input: &[u8]) {
             name = zxids.filter(|zxid| *zxid > 0).unwrap_or(name);
         }
         files.put(dirs.log_dir().join(log_name(name)), bytes);
-        name += 1;
+        name = name.saturating_add(1);
     }
     files
         .create_dirs(&dirs.snap_dir())

@@ -6,10 +6,12 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod instructions;
 mod job;
 mod parts;
 mod run;
+mod sim;
 mod summary;
 mod test;
 mod tidy;
@@ -32,11 +34,22 @@ cargo xtask test [PART...] [--list] [--against java]
 cargo xtask tidy
     checks the rules of the house: who may know whom, sizes of files, links, foreign hosts
 
+cargo xtask fuzz [TARGET...] [--for TIME] [--replay FILE]
+    runs the fuzz targets of fuzz/, all or the named ones, from the kept corpus: a fixed number of
+    executions each, always the same
+    --for 10m         each target so long (s, m, h), with new inputs every time
+    --replay FILE     one target, one input
+
 cargo xtask demo kafka
     a real Apache Kafka on Zooid: downloads, builds, runs, tells what it sees
 
-cargo xtask bench-compare
-    Zooid and Apache ZooKeeper in turn under the same loads; writes bench/RESULTS.md
+cargo xtask bench-compare [--quick] [--only ROW]... [--rounds COUNT]
+    Zooid, Apache ZooKeeper and a bare echo in turn under the same loads; writes
+    bench/RESULTS.md. `bench-compare rows` says what the rows are.
+
+cargo xtask bench-scale [--large] [--quick] [--only PART]...
+    how costs grow with nodes, sessions, watches, children and values; writes bench/SCALE.md
+    and plots beside it. With --large up to ten million nodes.
 
 cargo xtask bench-instructions [--update]
     counts the instructions of small pieces (crates/microbench) and compares them with
@@ -60,8 +73,15 @@ fn run(arguments: &[String]) -> Result<bool> {
     match words.as_slice() {
         ["test", rest @ ..] => test::test(rest),
         ["tidy"] => tidy::print(),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["demo", "kafka"] => demo::kafka(),
-        ["bench-compare"] => bench::compare(),
+        ["bench-compare", "rows"] => {
+            print!("{}", bench::rows());
+            Ok(true)
+        }
+        ["bench-compare", rest @ ..] => bench::compare(rest),
+        ["bench-scale", rest @ ..] => bench::scale(rest),
+        ["sim", rest @ ..] => sim::sim(rest),
         ["bench-instructions"] => instructions::run(false),
         ["bench-instructions", "--update"] => instructions::run(true),
         [] | ["help" | "--help" | "-h"] => {

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Command(&'static [&'static str]),
     /// The same, and what it says is shown also when it succeeds.
     Report(&'static [&'static str]),
+    /// One command that counts its checks as suites do.
+    Checks(&'static [&'static str]),
     /// A `cargo test`, whose results are counted.
     CargoTest(&'static [&'static str]),
     /// A folder `interop/NAME` with an `install`, which other suites need.
@@ -49,6 +51,11 @@ const MINUTE_S: u64 = 60;
 /// A first build of everything on two cores.
 const COLD_BUILD_S: u64 = 25 * MINUTE_S;
 const SUITE_S: u64 = 10 * MINUTE_S;
+
+/// The workspace, and those that stand beside it.
+const FMT: &str = "cargo fmt --all --check \
+    && cargo fmt --check --manifest-path fuzz/Cargo.toml \
+    && cargo fmt --check --manifest-path interop/rust/Cargo.toml";
 
 const JAVA: &[&str] = &["java", "mvn"];
 const PYTHON_AND_JAVA: &[&str] = &["python3", "java", "mvn"];
@@ -95,7 +102,7 @@ pub(crate) const PARTS: &[Part] = &[
     cargo(
         "fmt",
         "rustfmt",
-        Kind::Command(&["cargo", "fmt", "--all", "--check"]),
+        Kind::Command(&["sh", "-c", FMT]),
         &["rustfmt"],
     ),
     cargo(
@@ -119,6 +126,12 @@ pub(crate) const PARTS: &[Part] = &[
         "tests of the crates",
         Kind::CargoTest(&["cargo", "test", "--locked", "--workspace", "--no-fail-fast"]),
         &[],
+    ),
+    cargo(
+        "fuzz",
+        "fuzz targets, from the kept corpus",
+        Kind::Checks(&["cargo", "xtask", "fuzz"]),
+        &["c++", "clippy"],
     ),
     cargo(
         "deny",
@@ -191,7 +204,7 @@ pub(crate) const PARTS: &[Part] = &[
         about: "killed servers, full disks, hostile bytes",
         kind: Kind::Suite { downloads: true },
         limit_s: 15 * MINUTE_S,
-        tools: &["python3"],
+        tools: &["python3", "gcc"],
     },
     Part {
         name: "differential",

@@ -55,6 +55,7 @@ pub(crate) fn attempt(part: &Part, server: &str) -> Result<(Tally, State)> {
         }
         Kind::Command(words) => finish(part, part.name, program(words), uncounted),
         Kind::Report(words) => report(part, words),
+        Kind::Checks(words) => finish(part, part.name, program(words), summary::of_suite),
         Kind::CargoTest(words) => finish(part, part.name, program(words), summary::of_cargo_test),
         Kind::Install => install(part),
         Kind::Suite { .. } => match install(part)? {

@@ -82,6 +82,12 @@ const TOOLS: &[Tool] = &[
         check: &["valgrind", "--version"],
         source: Source::Debian("valgrind"),
     },
+    // For libFuzzer.
+    Tool {
+        name: "c++",
+        check: &["c++", "--version"],
+        source: Source::Debian("g++"),
+    },
     Tool {
         name: "apt-get",
         check: &["apt-get", "--version"],

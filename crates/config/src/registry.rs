@@ -303,13 +303,16 @@ pub fn nearest(name: &str) -> Option<String> {
         return None;
     }
     let lower = name.to_lowercase();
+    let length = lower.chars().count();
+    let near = (length / 4).clamp(1, 4);
     let (distance, best) = KEYS
         .iter()
         .filter(|spec| !spec.name.ends_with('*'))
         .flat_map(KeySpec::names)
+        // No text is nearer to another than their lengths are.
+        .filter(|known| known.chars().count().abs_diff(length) <= near)
         .map(|known| (distance(&lower, &known.to_lowercase()), known))
         .min()?;
-    let near = (name.chars().count() / 4).clamp(1, 4);
     (distance <= near).then_some(best)
 }
 

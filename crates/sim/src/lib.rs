@@ -7,10 +7,13 @@
 //! - [`workload`]: what clients ask for
 //! - [`check`]: what a crash may leave
 //! - [`run`]: a run with a crash at every step
+//!
+//! And whole ensembles of peers: [`ensemble`].
 
 pub mod check;
 pub mod dice;
 pub mod disk;
+pub mod ensemble;
 pub mod history;
 pub mod run;
 pub mod server;

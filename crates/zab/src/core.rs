@@ -128,16 +128,16 @@ impl Core {
         self.out.dial(sid, Port::Quorum, addresses, timeout_ms)
     }
 
-    pub(crate) fn to_learner(&mut self, conn: ConnId, packet: &FromLeader<'_>) {
+    pub(crate) fn tell_learner(&mut self, conn: ConnId, packet: &FromLeader<'_>) {
         let mut bytes = Vec::new();
         packet.encode(&mut bytes);
-        self.out.send(conn, bytes);
+        self.out.send_on(conn, bytes);
     }
 
-    pub(crate) fn to_leader(&mut self, conn: ConnId, packet: &FromLearner<'_>) {
+    pub(crate) fn tell_leader(&mut self, conn: ConnId, packet: &FromLearner<'_>) {
         let mut bytes = Vec::new();
         packet.encode(&mut bytes);
-        self.out.send(conn, bytes);
+        self.out.send_on(conn, bytes);
     }
 
     /// Ends the role.

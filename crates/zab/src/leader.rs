@@ -302,7 +302,7 @@ impl Leader {
                     epoch: accepted.get(),
                     protocol_version: PROTOCOL_VERSION,
                 };
-                core.to_learner(conn, &packet);
+                core.tell_learner(conn, &packet);
             }
         }
     }
@@ -397,7 +397,7 @@ impl Leader {
             zxid: make(self.epoch(), 0),
             config: Some(core.last_seen().text().into()),
         };
-        core.to_learner(conn, &packet);
+        core.tell_learner(conn, &packet);
         // What it acknowledged on an older connection may have been cut off just now.
         for entry in &mut self.outstanding {
             entry.tracker = without(&entry.tracker, sid);
@@ -519,7 +519,7 @@ impl Leader {
         assert_eq!(self.phase, Phase::Broadcast, "UPTODATE needs a quorum");
         if let Some(handler) = self.handlers.get_mut(&conn) {
             handler.stage = Stage::Live;
-            core.to_learner(conn, &FromLeader::UpToDate);
+            core.tell_learner(conn, &FromLeader::UpToDate);
         }
     }
 
@@ -638,7 +638,7 @@ impl Leader {
         };
         for (&conn, handler) in &self.handlers {
             if handler.is_forwarding() {
-                core.to_learner(conn, if handler.observer { &inform } else { &commit });
+                core.tell_learner(conn, if handler.observer { &inform } else { &commit });
             }
         }
         while self.syncs.front().is_some_and(|sync| sync.0 <= zxid) {
@@ -695,7 +695,7 @@ impl Leader {
 
     fn answer_sync(&mut self, conn: ConnId, core: &mut Core) {
         if self.is_live(conn) {
-            core.to_learner(conn, &FromLeader::Sync);
+            core.tell_learner(conn, &FromLeader::Sync);
         }
     }
 
@@ -705,7 +705,7 @@ impl Leader {
                 session_id: session,
                 valid,
             };
-            core.to_learner(conn, &packet);
+            core.tell_learner(conn, &packet);
         }
     }
 
@@ -782,7 +782,7 @@ impl Leader {
         for (&conn, handler) in &self.handlers {
             if handler.is_forwarding() {
                 let zxid = self.last_proposed;
-                core.to_learner(conn, &FromLeader::Ping { zxid });
+                core.tell_learner(conn, &FromLeader::Ping { zxid });
             }
         }
     }
@@ -913,7 +913,7 @@ fn send_proposal(core: &mut Core, conn: ConnId, proposal: &Proposal) {
         zxid: proposal.zxid,
         txn: proposal.bytes.as_ref().into(),
     };
-    core.to_learner(conn, &packet);
+    core.tell_learner(conn, &packet);
 }
 
 /// The same tracker without the word of one server.

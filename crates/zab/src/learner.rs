@@ -161,7 +161,7 @@ impl Learner {
             accepted_epoch: core.store.accepted(),
             info: LearnerInfo::new(core.params.sid, core.committed.version()),
         };
-        core.to_leader(conn, &packet);
+        core.tell_leader(conn, &packet);
     }
 
     /// The connection is gone, or could not be opened.
@@ -329,7 +329,7 @@ impl Learner {
             last_zxid,
             current_epoch: promise.map(|_| current),
         };
-        core.to_leader(conn, &packet);
+        core.tell_leader(conn, &packet);
     }
 
     fn diff(&mut self, zxid: i64) {
@@ -514,7 +514,7 @@ impl Learner {
         };
         self.phase = Phase::Live;
         core.store.found();
-        core.to_leader(
+        core.tell_leader(
             conn,
             &FromLearner::Ack {
                 zxid: make(self.epoch, 0),
@@ -549,7 +549,7 @@ impl Learner {
                 timeout_ms,
             })
             .collect();
-        core.to_leader(conn, &FromLearner::Ping { zxid, touched });
+        core.tell_leader(conn, &FromLearner::Ping { zxid, touched });
     }
 
     /// The disk has done something.
@@ -602,7 +602,7 @@ impl Learner {
         let Some(conn) = self.conn else {
             return;
         };
-        core.to_leader(conn, &FromLearner::Ack { zxid: zxid.get() });
+        core.tell_leader(conn, &FromLearner::Ack { zxid: zxid.get() });
     }
 
     pub(crate) fn forward(&mut self, request: &Forwarded, core: &mut Core) {
@@ -627,7 +627,7 @@ impl Learner {
             body: request.body.as_slice().into(),
             authinfo: (!authinfo.is_empty()).then_some(authinfo),
         });
-        core.to_leader(conn, &packet);
+        core.tell_leader(conn, &packet);
     }
 
     pub(crate) fn ask_revalidation(&mut self, session_id: i64, timeout_ms: i32, core: &mut Core) {
@@ -636,7 +636,7 @@ impl Learner {
                 session_id,
                 timeout_ms,
             };
-            core.to_leader(conn, &FromLearner::Revalidate(touch));
+            core.tell_leader(conn, &FromLearner::Revalidate(touch));
         }
     }
 
@@ -697,16 +697,8 @@ impl Learner {
         self.vote.leader
     }
 
-    pub(crate) fn is_observer(&self) -> bool {
-        self.observer
-    }
-
     pub(crate) fn pending_syncs(&self) -> u64 {
         self.syncs
-    }
-
-    pub(crate) fn epoch(&self) -> i64 {
-        self.epoch
     }
 }
 

