@@ -101,10 +101,35 @@ pub struct Config {
     pub standalone_enabled: bool,
     /// The number of this server, from `myid`.
     pub my_id: Option<i64>,
-    /// The members, if any are named. More than one voter is refused at the moment.
+    /// The members, if any are named.
     pub membership: Option<Membership>,
+    /// How this server is a member of an ensemble. `None`: it runs standalone.
+    pub ensemble: Option<EnsembleConfig>,
     /// The file that the members came from, if not from the configuration file.
     pub dynamic_config_file: Option<PathBuf>,
+}
+
+/// How a server is a member of an ensemble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnsembleConfig {
+    /// Its number.
+    pub sid: i64,
+    /// Ticks that finding a leader's epoch and catching up may take each; at least 1.
+    pub init_limit: u32,
+    /// Ticks that a leader and a learner may be out of touch; at least 1.
+    pub sync_limit: u32,
+    /// Ticks that a learner tries to reach its leader; 0: as `init_limit`.
+    pub connect_limit: u32,
+    /// Whether it does not vote.
+    pub observer: bool,
+    /// Whether members may connect through all addresses of the machine.
+    pub listen_on_all: bool,
+    /// How long connecting for votes may take, ms.
+    pub election_connect_ms: u32,
+    /// First wait for votes, ms; at least 1.
+    pub min_notification_ms: u32,
+    /// Longest wait for votes, ms; at least 1.
+    pub max_notification_ms: u32,
 }
 
 /// Transaction log.

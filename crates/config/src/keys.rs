@@ -136,31 +136,31 @@ keys! {
         FollowerSkipLearnerRequest, "follower.skipLearnerRequestToNextProcessor", Property, Bool, "false", "", NoEffect(PIPELINE), "Keeps observers' requests out of the follower's own stages.";
     }
     "Ensemble membership and timing" {
-        Server, "server.*", File, Text, "", "host:port:port[:role][;[host:]port]", Honoured, "A member; one participant alone runs standalone, several are refused until ensembles are built.";
-        Group, "group*", File, Text, "", "group.G=id:id", NotYet(Ensemble, Warn), "A group of members with a quorum of its own.";
-        Weight, "weight*", File, Text, "", "weight.N=w", NotYet(Ensemble, Warn), "Weight of a member in its group.";
-        InitLimit, "initLimit", File, Int, "", "ticks", NotYet(Ensemble, Warn), "How long members may take to connect to the leader and to catch up.";
-        SyncLimit, "syncLimit", File, Int, "", "ticks", NotYet(Ensemble, Warn), "How far a member may fall behind the leader.";
-        ConnectToLearnerMasterLimit, "connectToLearnerMasterLimit", File, Int, "0", "ticks; 0: initLimit", NotYet(Ensemble, Warn), "How long connecting to the leader may take.";
-        PeerType, "peerType", File, Text, "participant", "participant or observer", NotYet(Ensemble, Warn), "Role of this server; the list of members wins.";
-        ElectionAlg, "electionAlg", File, Int, "3", "only 3", NotYet(Ensemble, Warn), "Election algorithm.";
-        QuorumListenOnAllIps, "quorumListenOnAllIPs", File, Bool, "false", "", NotYet(Ensemble, Warn), "Accepts members on all addresses.";
-        StandaloneEnabled, "standaloneEnabled", File, Bool, "true", "", Honoured, "Whether one participant runs standalone; false asks for an ensemble of one, which is not built yet.";
+        Server, "server.*", File, Text, "", "host:port:port[:role][;[host:]port]", Honoured, "A member; one participant alone runs standalone.";
+        Group, "group*", File, Text, "", "group.G=id:id", Honoured, "A group of members with a quorum of its own.";
+        Weight, "weight*", File, Text, "", "weight.N=w", Honoured, "Weight of a member in its group.";
+        InitLimit, "initLimit", File, Int, "", "ticks", Honoured, "How long members may take to connect to the leader and to catch up.";
+        SyncLimit, "syncLimit", File, Int, "", "ticks", Honoured, "How far a member may fall behind the leader.";
+        ConnectToLearnerMasterLimit, "connectToLearnerMasterLimit", File, Int, "0", "ticks; 0: initLimit", Honoured, "How long connecting to the leader may take.";
+        PeerType, "peerType", File, Text, "participant", "participant or observer", Honoured, "Role of this server; the list of members wins.";
+        ElectionAlg, "electionAlg", File, Int, "3", "only 3", Honoured, "Election algorithm.";
+        QuorumListenOnAllIps, "quorumListenOnAllIPs", File, Bool, "false", "", Honoured, "Accepts members on all addresses.";
+        StandaloneEnabled, "standaloneEnabled", File, Bool, "true", "", Honoured, "Whether one participant runs standalone; false asks for an ensemble of one.";
         OraclePath, "oraclePath", File, Path, "", "", NotYet(Ensemble, Warn), "File that decides which of two members may go on alone.";
         MultiAddressEnabled, "multiAddress.enabled", FileOrProperty, Bool, "false", "", NotYet(Ensemble, Warn), "Allows several addresses per member.";
         MultiAddressReachabilityCheckEnabled, "multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", "", NotYet(Ensemble, Warn), "Probes the addresses of a member before one is chosen.";
         MultiAddressReachabilityCheckTimeout, "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, StrictInt, "1000", "ms", NotYet(Ensemble, Warn), "How long such a probe may take.";
         TcpKeepAlive, "tcpKeepAlive", Property, Bool, "false", "", NotYet(Ensemble, Warn), "TCP keep-alive on election connections.";
         ElectionPortBindRetry, "electionPortBindRetry", Property, Int, "3", "attempts; 0: no end", NotYet(Ensemble, Warn), "How often the election port is tried.";
-        CnxTimeout, "cnxTimeout", Property, StrictInt, "5000", "ms", NotYet(Ensemble, Warn), "How long connecting for an election may take.";
+        CnxTimeout, "cnxTimeout", Property, StrictInt, "5000", "ms", Honoured, "How long connecting for an election may take.";
         QuorumCnxnTimeout, "quorumCnxnTimeoutMs", Property, Int, "-1", "ms; -1: syncLimit", NotYet(Ensemble, Warn), "How long reading from an election connection may take.";
         QuorumCnxnThreadsSize, "quorum.cnxn.threads.size", File, Int, "20", "", NoEffect(THREADS), "Threads that connect to members.";
         CanonicalizeHostNames, "kerberos.canonicalizeHostNames", Property, Bool, "false", "", NotYet(Sasl, Warn), "Replaces the host names of members by those that the name service gives back.";
         ReadOnlyMode, "readonlymode.enabled", CommandLine, OnlyIf("true"), "false", "", Honoured, "Lets a member that is cut off serve reads; it also puts `isro` into the list of four-letter words.";
     }
     "Election, leader and learner" {
-        MinNotificationInterval, "fastleader.minNotificationInterval", Property, Int, "200", "ms", NotYet(Ensemble, Warn), "First wait for votes.";
-        MaxNotificationInterval, "fastleader.maxNotificationInterval", Property, Int, "60000", "ms", NotYet(Ensemble, Warn), "Longest wait for votes.";
+        MinNotificationInterval, "fastleader.minNotificationInterval", Property, Int, "200", "ms", Honoured, "First wait for votes.";
+        MaxNotificationInterval, "fastleader.maxNotificationInterval", Property, Int, "60000", "ms", Honoured, "Longest wait for votes.";
         MaxTimeToWaitForEpoch, "leader.maxTimeToWaitForEpoch", Property, Int, "-1", "ms; -1: initLimit", NotYet(Ensemble, Warn), "When a leader without a quorum gives up.";
         LeaderServes, "leaderServes", Property, Unless("no"), "yes", "", NotYet(Ensemble, Warn), "Whether the leader takes clients.";
         MaxConcurrentSnapSyncs, "leader.maxConcurrentSnapSyncs", Property, Int, "10", "members", NotYet(Ensemble, Warn), "How many members may catch up by snapshot at once.";

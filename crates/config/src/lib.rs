@@ -18,8 +18,8 @@ mod typed;
 
 pub use config::{
     AdminConfig, AuthConfig, Compression, Config, ConnectionThrottleConfig, ContainerConfig,
-    DigestAlgorithm, FOUR_LETTER_WORDS, FourLetterWords, LogConfig, MetricsConfig, MetricsProvider,
-    PurgeConfig, SnapshotConfig, ThrottleConfig,
+    DigestAlgorithm, EnsembleConfig, FOUR_LETTER_WORDS, FourLetterWords, LogConfig, MetricsConfig,
+    MetricsProvider, PurgeConfig, SnapshotConfig, ThrottleConfig,
 };
 pub use flags::SystemProperty;
 pub use keys::{KEYS, Key, MANUAL_NAMES};

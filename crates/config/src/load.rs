@@ -231,8 +231,19 @@ mod tests {
 
     #[test]
     fn every_honoured_key_reaches_the_configuration() {
-        let (settings, _) = gather(Sources::default());
-        let read = settings.read.borrow();
+        let (alone, _) = gather(Sources::default());
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("myid"), "1").unwrap();
+        let text = format!(
+            "dataDir={}\nclientPort=1\ninitLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\n",
+            dir.path().display()
+        );
+        let (member, _) = gather(Sources {
+            text: Some(text.into_bytes()),
+            ..Sources::default()
+        });
+        let mut read = alone.read.borrow().clone();
+        read.extend(member.read.borrow().iter().copied());
         for spec in KEYS.iter().filter(|spec| spec.class == Class::Honoured) {
             assert!(
                 read.contains(&spec.key),

@@ -310,8 +310,8 @@ impl Settings {
                 self.problem(Some(&value.origin), Some((&value.name, &shown)), text);
             }
             Class::NotYet(registry::Area::Ensemble, Demand::Warn) if asks => {
-                let text = "has no effect here: only an ensemble of several servers uses it, and \
-                            they are not built yet";
+                let text = "has no effect here: only an ensemble of several servers uses it, and no \
+                            member does yet";
                 self.warn(Level::Note, Some(&value.origin), Some(&value.name), text);
             }
             Class::NotYet(area, Demand::Warn) if asks && !fulfilled => {

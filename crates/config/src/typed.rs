@@ -100,12 +100,13 @@ pub(crate) fn build(settings: &mut Settings, file: Option<&Path>, text: &[u8]) -
         standalone_enabled: s.bool(Key::StandaloneEnabled),
         my_id: my_id(s, &data_dir),
         membership: None,
+        ensemble: None,
         dynamic_config_file: s.path(Key::DynamicConfigFile),
         data_dir,
     };
     config.membership = membership(s, &config);
     own_client_address(s, &mut config);
-    quorum(s, &config);
+    config.ensemble = quorum(s, &config);
     if config.client_port.is_none() && s.problems.is_empty() {
         let text = "no clientPort: nothing listens, and no client can connect";
         s.warn(Level::Danger, None, None, text);
@@ -569,8 +570,8 @@ fn own_client_address(s: &mut Settings, config: &mut Config) {
     config.client_port_address = Some(client.host).filter(|host| host != "0.0.0.0");
 }
 
-/// The rules of `parseDynamicConfig` and `checkValidity`; then what cannot be served yet.
-fn quorum(s: &mut Settings, config: &Config) {
+/// The rules of `parseDynamicConfig` and `checkValidity`.
+fn quorum(s: &mut Settings, config: &Config) -> Option<EnsembleConfig> {
     let none = Membership::default();
     let membership = config.membership.as_ref().unwrap_or(&none);
     let (participants, observers) = (membership.participants(), membership.observers());
@@ -607,7 +608,7 @@ fn quorum(s: &mut Settings, config: &Config) {
     }
     let distributed = participants > 1 || (participants > 0 && !config.standalone_enabled);
     if !distributed {
-        return;
+        return None;
     }
     for key in [Key::InitLimit, Key::SyncLimit] {
         if s.int(key) == 0 {
@@ -631,16 +632,25 @@ fn quorum(s: &mut Settings, config: &Config) {
         }),
         Some(_) => {}
     }
-    let text = format!(
-        "ensembles are not supported yet: {participants} participants and {observers} observers \
-         are named{}; Zooid serves one standalone server",
-        if config.standalone_enabled {
-            ""
-        } else {
-            " and standaloneEnabled is false"
-        }
-    );
-    s.problem(None, None, format!("server.N: {text}"));
+    let sid = config.my_id?;
+    let own = membership.members.get(&sid)?;
+    if config.reconfig_enabled {
+        let text = "changing the members of a running ensemble is not built yet: remove it, or use \
+                    false";
+        s.problem_key(Key::ReconfigEnabled, text);
+    }
+    let ticks = |s: &Settings, key| u32::try_from(s.int(key)).unwrap_or(0);
+    Some(EnsembleConfig {
+        sid,
+        init_limit: ticks(s, Key::InitLimit).max(1),
+        sync_limit: ticks(s, Key::SyncLimit).max(1),
+        connect_limit: ticks(s, Key::ConnectToLearnerMasterLimit),
+        observer: own.role == Role::Observer,
+        listen_on_all: s.bool(Key::QuorumListenOnAllIps),
+        election_connect_ms: at_least(s, Key::CnxTimeout, 1),
+        min_notification_ms: at_least(s, Key::MinNotificationInterval, 1),
+        max_notification_ms: at_least(s, Key::MaxNotificationInterval, 1),
+    })
 }
 
 fn kib(number: i64) -> Option<u64> {

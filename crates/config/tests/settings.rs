@@ -372,11 +372,6 @@ fn section_3_a_server_that_is_no_member_ends_with_1_in_java() {
             .iter()
             .any(|p| p.exit_code == 1 && p.text.contains("my id 9"))
     );
-    assert!(
-        error
-            .to_string()
-            .contains("ensembles are not supported yet: 2 participants")
-    );
 }
 
 #[test]
@@ -671,20 +666,20 @@ fn section_13_6_keys_without_effect_say_why_once() {
 #[test]
 fn the_report_shows_errors_then_remarks_then_what_differs() {
     let lines = "tickTime=2000\nsnapCount=5\nDigestAuthenticationProvider.superDigest=super:x\n\
-                 maxClientCnxns=60\ninitLimit=10";
+                 maxClientCnxns=60\nleaderServes=no";
     let report = check(sources(lines, &["-Dzookeeper.enforceQuota=true"], &[]));
     assert_eq!(report.exit_code, 0, "{}", report.text);
     assert_eq!(
         report.text,
-        "note: zoo.cfg:6: initLimit: has no effect here: only an ensemble of several servers uses \
-         it, and they are not built yet\n\
+        "note: zoo.cfg:6: leaderServes: has no effect here: only an ensemble of several servers \
+         uses it, and no member does yet\n\
          set, other than the default:\n  \
            dataDir=/nowhere  (zoo.cfg:1)\n  \
            clientPort=2181  (zoo.cfg:7)\n  \
            tickTime=2000  (zoo.cfg:2, default 3000)\n  \
            snapCount=5  (zoo.cfg:3, default 100000)\n  \
            enforceQuota=true  (-Dzookeeper.enforceQuota (command line), default false)\n  \
-           initLimit=10  (zoo.cfg:6)\n  \
+           leaderServes=no  (zoo.cfg:6, default yes)\n  \
            DigestAuthenticationProvider.superDigest=***  (zoo.cfg:4)\n\
          zoo.cfg: ok, 1 remark\n"
     );

@@ -5,7 +5,7 @@ use crate::auth;
 use crate::link::{Answered, Close, Link, bump};
 use crate::read::Reading;
 use crate::reply;
-use crate::sessions::{Session, password};
+use crate::sessions::{Session, is_password, password};
 use crate::shared::Shared;
 use crate::time::Now;
 use parking_lot::RwLockReadGuard;
@@ -61,6 +61,17 @@ pub enum Submit {
     Open {
         /// The connection that wants it.
         link: Arc<Link>,
+        /// Negotiated timeout, ms.
+        timeout_ms: i32,
+        /// Monotonic time at which the handshake was read, ms.
+        received_ms: i64,
+    },
+    /// A session that a client comes back to, for the leader to know.
+    Revalidate {
+        /// The connection that wants it.
+        link: Arc<Link>,
+        /// Its id; the password was right.
+        session: i64,
         /// Negotiated timeout, ms.
         timeout_ms: i32,
         /// Monotonic time at which the handshake was read, ms.
@@ -289,6 +300,9 @@ impl Conn {
         if let Some(session) = mailbox.established {
             self.establish(session, out);
         }
+        if mailbox.refused {
+            self.refuse_session(out);
+        }
         out.extend_from_slice(&mailbox.frames);
         self.unanswered -= mailbox.answered.len();
         let sent = mailbox.answered.len() as u64 + mailbox.events;
@@ -392,6 +406,18 @@ impl Conn {
         bump_shared(&self.shared.stats.events.revalidations);
         let password = request.password.as_deref().unwrap_or_default();
         let (id, timeout_ms) = (request.session_id, self.timeout_ms);
+        if self.shared.is_learning() && is_password(id, password) {
+            self.state = State::Opening;
+            self.unanswered += 1;
+            self.shared.outstanding.fetch_add(1, Ordering::Relaxed);
+            submit.push(Submit::Revalidate {
+                link: self.link.clone(),
+                session: id,
+                timeout_ms,
+                received_ms: now.mono_ms,
+            });
+            return Step::Done;
+        }
         match self
             .shared
             .sessions
@@ -403,17 +429,21 @@ impl Conn {
                 Step::Done
             }
             Err(_) => {
-                let refusal = ConnectResponse {
-                    timeout_ms: 0,
-                    session_id: 0,
-                    password: [0; 16],
-                    read_only: self.knows_read_only.then_some(false),
-                };
-                reply::bare(out, |to| refusal.write(to));
+                self.refuse_session(out);
                 self.sent();
                 refuse(Closing::Flush)
             }
         }
+    }
+
+    fn refuse_session(&self, out: &mut Vec<u8>) {
+        let refusal = ConnectResponse {
+            timeout_ms: 0,
+            session_id: 0,
+            password: [0; 16],
+            read_only: self.knows_read_only.then_some(false),
+        };
+        reply::bare(out, |to| refusal.write(to));
     }
 
     fn establish(&mut self, session: Arc<Session>, out: &mut Vec<u8>) {
@@ -478,7 +508,11 @@ impl Conn {
             None | Some(OpCode::Check) => None,
             Some(op) => Some((op, op.class())),
         };
-        if let Some((op, OpClass::Write)) = class {
+        // What only a leader can answer goes its way, from a learner a sync as well.
+        let for_the_core = class.filter(|(op, class)| {
+            *class == OpClass::Write || *op == OpCode::Sync && shared.is_learning()
+        });
+        if let Some((op, _)) = for_the_core {
             let crowded = shared.outstanding.load(Ordering::Relaxed) > settings.outstanding_limit;
             if crowded && self.unanswered > 0 {
                 return Step::Blocked;

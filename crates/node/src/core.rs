@@ -1,22 +1,26 @@
 //! The one place where writes become transactions and transactions become the tree. It is driven
 //! by inputs and leaves what must be logged; it never waits.
 
+mod ensemble;
+
+pub(crate) use ensemble::{Made, Question};
+
 use crate::acl;
 use crate::conn::{Submit, WriteRequest};
 use crate::link::{Answered, Close, Link, SESSION_OPENED};
 use crate::prep::{Asker, Payload, Prep};
 use crate::reply;
-use crate::sessions::{Expiry, Session};
+use crate::sessions::{Expiry, Owner, Session};
 use crate::shared::Shared;
 use crate::time::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zooid_proto::Jute;
-use zooid_proto::client::MultiHeader;
+use zooid_proto::client::{MultiHeader, SyncRequest, SyncResponse};
 use zooid_proto::records::perms;
 use zooid_proto::txn::{LogEntry, Txn, kind};
-use zooid_proto::{ErrorCode, OpCode, Writer};
+use zooid_proto::{ErrorCode, OpCode, Reader, Writer};
 use zooid_tree::{Applied, Change, Fired, Tree};
 
 /// What counters show for a write that failed: Java notes no operation before it knows that there
@@ -36,9 +40,25 @@ pub struct Append {
     pub payload: Arc<[u8]>,
 }
 
-/// The core of a standalone server.
+/// Who makes transactions, and when they may be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// This server, once they are on its disk.
+    Alone,
+    /// This server, once a quorum has them.
+    Leader,
+    /// Another server; they come back with its commits.
+    Learner,
+    /// Nobody: there is no leader.
+    Nobody,
+}
+
+/// The core of a server.
 pub struct Core {
     shared: Arc<Shared>,
+    part: Part,
+    /// What this server waits for its leader to answer.
+    asked: ensemble::Asked,
     prep: Prep,
     expiry: Expiry,
     /// What is under way, in order.
@@ -81,6 +101,14 @@ enum Answer {
         received_ms: i64,
         code: ErrorCode,
     },
+    /// A `sync` of a learner's client.
+    Sync {
+        link: Arc<Link>,
+        session: Arc<Session>,
+        xid: i32,
+        received_ms: i64,
+        path: Vec<u8>,
+    },
 }
 
 impl Core {
@@ -90,6 +118,8 @@ impl Core {
         let interval = shared.settings.container_check_interval_ms;
         Core {
             shared,
+            part: Part::Alone,
+            asked: ensemble::Asked::default(),
             prep: Prep::new(zxid),
             expiry: Expiry::default(),
             queue: VecDeque::new(),
@@ -104,8 +134,24 @@ impl Core {
 
     /// Takes what a connection submits.
     pub fn submit(&mut self, submit: Submit, now: Now) {
+        match self.part {
+            Part::Nobody => return self.drop_submit(submit),
+            Part::Learner => return self.ask(submit, now),
+            Part::Alone | Part::Leader => {}
+        }
         match submit {
             Submit::Write(request) => self.write(request, now),
+            Submit::Revalidate {
+                link,
+                session,
+                timeout_ms,
+                received_ms,
+            } => {
+                // The term began while the handshake was on its way here.
+                let sessions = &self.shared.sessions;
+                let attached = sessions.attach_known(session, timeout_ms, &link, now);
+                self.answer_revalidation(&link, attached.ok(), received_ms);
+            }
             Submit::Open {
                 link,
                 timeout_ms,
@@ -116,7 +162,7 @@ impl Core {
                     let tree = self.shared.tree.read();
                     let settings = &self.shared.settings;
                     self.prep
-                        .open_session(settings, &tree, &session, timeout_ms, now)
+                        .open_session(settings, &tree, session.id, timeout_ms, now)
                 };
                 self.enqueue(
                     entry,
@@ -174,6 +220,9 @@ impl Core {
     /// Does what time asks for: expiry of sessions, the sweep of containers and TTL nodes. Called
     /// at least once a tick.
     pub fn tick(&mut self, now: Now) {
+        if matches!(self.part, Part::Learner | Part::Nobody) {
+            return;
+        }
         for session in self.expiry.due(&self.shared.sessions, now) {
             tracing::info!(
                 session = format_args!("0x{:x}", session.id),
@@ -228,19 +277,11 @@ impl Core {
             received_ms,
         } = request;
         let settings = &self.shared.settings;
-        let length = body.len() as i64 + 8;
-        let threshold = settings.large_request_threshold;
-        let large_bytes = if threshold >= 0 && length > threshold {
-            length
-        } else {
-            0
-        };
+        let large_bytes = self.large_bytes(body.len());
         if op == OpCode::CloseSession && !self.shared.sessions.begin_close(&session) {
             // Expiry came first; its transaction closes the connection.
             self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
-            self.shared
-                .large_request_bytes
-                .fetch_sub(large_bytes, Ordering::Relaxed);
+            self.uncount_large(large_bytes);
             return;
         }
         let wait_ms = settings.throttled_op_wait_ms;
@@ -252,7 +293,8 @@ impl Core {
             } else {
                 let tree = self.shared.tree.read();
                 let asker = Asker {
-                    session: Some(&session),
+                    session: Some(session.id),
+                    standing: session.ask(Owner::Here),
                     xid,
                     ids: &ids,
                 };
@@ -291,7 +333,8 @@ impl Core {
         let made = {
             let tree = self.shared.tree.read();
             let asker = Asker {
-                session,
+                session: session.map(|session| session.id),
+                standing: Ok(()),
                 xid: 0,
                 ids: &[],
             };
@@ -331,28 +374,9 @@ impl Core {
             answer,
             large_bytes,
         } = item;
-        if large_bytes > 0 {
-            self.shared
-                .large_request_bytes
-                .fetch_sub(large_bytes, Ordering::Relaxed);
-        }
+        self.uncount_large(large_bytes);
         let Some(append) = append else {
-            let Answer::Refused {
-                link,
-                session,
-                xid,
-                received_ms,
-                code,
-            } = answer
-            else {
-                unreachable!("only refusals have nothing to log");
-            };
-            session.end_write();
-            let zxid = tree.last_processed_zxid();
-            self.post(&link, FAILED, xid, zxid, received_ms, |out| {
-                reply::header(out, xid, zxid, code);
-            });
-            return;
+            return self.finish_unlogged(tree.last_processed_zxid(), answer);
         };
         let entry = LogEntry::decode(&append.payload).expect("what was encoded here decodes");
         let mut changes = std::mem::take(&mut self.changes);
@@ -398,13 +422,20 @@ impl Core {
                 self.post(&link, shown, xid, zxid, received_ms, |out| {
                     write_reply(out, op, xid, zxid, &entry, &applied);
                 });
-                if op == OpCode::CloseSession {
+                let moved = matches!(entry.txn, Txn::Error { err } if err == ErrorCode::SessionMoved.code());
+                if op == OpCode::CloseSession || moved {
                     link.post(|mailbox| {
                         mailbox.close.get_or_insert(Close::Flush);
                     });
                 }
             }
             Answer::Refused { .. } => unreachable!("refusals are not logged"),
+            Answer::Sync { .. } => unreachable!("a sync is not logged"),
+        }
+        if let Txn::CreateSession { timeout_ms } = entry.txn
+            && self.part == Part::Learner
+        {
+            self.learn_session(entry.header.client_id, timeout_ms);
         }
         if matches!(entry.txn, Txn::CloseSession { .. }) {
             let session = self.shared.sessions.remove(entry.header.client_id);
@@ -414,6 +445,63 @@ impl Core {
                 });
                 self.woken.push(link);
             }
+        }
+    }
+
+    /// Answers what made no transaction.
+    fn finish_unlogged(&mut self, zxid: i64, answer: Answer) {
+        match answer {
+            Answer::Refused {
+                link,
+                session,
+                xid,
+                received_ms,
+                code,
+            } => {
+                session.end_write();
+                self.post(&link, FAILED, xid, zxid, received_ms, |out| {
+                    reply::header(out, xid, zxid, code);
+                });
+            }
+            Answer::Sync {
+                link,
+                session,
+                xid,
+                received_ms,
+                path,
+            } => {
+                session.end_write();
+                let op = OpCode::Sync.code();
+                self.post(&link, op, xid, zxid, received_ms, |out| {
+                    // The reply is the request: a path.
+                    reply::reply_with_error(out, xid, zxid, ErrorCode::Ok, |to| {
+                        if let Ok(request) = SyncRequest::read(&mut Reader::of_request(&path)) {
+                            SyncResponse { path: request.path }.write(to);
+                        }
+                    });
+                });
+            }
+            Answer::Nobody | Answer::Write { .. } | Answer::Open { .. } => {
+                unreachable!("only refusals and syncs have nothing to log")
+            }
+        }
+    }
+
+    /// The bytes with which a request counts among the large ones.
+    fn large_bytes(&self, body: usize) -> i64 {
+        let length = body as i64 + 8;
+        let threshold = self.shared.settings.large_request_threshold;
+        if threshold >= 0 && length > threshold {
+            length
+        } else {
+            0
+        }
+    }
+
+    fn uncount_large(&self, bytes: i64) {
+        if bytes > 0 {
+            let counter = &self.shared.large_request_bytes;
+            counter.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 

@@ -20,6 +20,7 @@ pub mod conn;
 pub mod core;
 pub mod link;
 pub mod log;
+pub mod member;
 mod multi;
 mod prep;
 mod read;
@@ -32,6 +33,7 @@ pub mod snapshot;
 pub mod stats;
 pub mod throttle;
 pub mod time;
+pub mod transfer;
 mod view;
 
 pub use conn::{Closing, Conn, Next, Progress, Submit};

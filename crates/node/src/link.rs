@@ -51,6 +51,8 @@ pub struct Mailbox {
     pub answered: Vec<Answered>,
     /// The session that the connection has from now on.
     pub established: Option<Arc<Session>>,
+    /// The session that the client came back to is over.
+    pub refused: bool,
     /// Whether the connection ends, and how.
     pub close: Option<Close>,
 }

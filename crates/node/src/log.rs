@@ -77,6 +77,11 @@ impl Log {
         Ok(due)
     }
 
+    /// Goes on in a new file behind another zxid: the state was replaced, or the log cut.
+    pub fn restart_after(&mut self, zxid: i64) -> Result<(), StoreError> {
+        self.writer.restart_after(Some(zxid))
+    }
+
     /// What writes the files.
     pub fn writer(&self) -> &LogWriter {
         &self.writer

@@ -3,7 +3,6 @@
 
 use crate::acl;
 use crate::multi::{self, Undecodable};
-use crate::sessions::Session;
 use crate::settings::Settings;
 use crate::time::Now;
 use crate::view::{AclRef, DataRef, Record, View};
@@ -23,8 +22,10 @@ use zooid_tree::{DIGEST_VERSION, OwnerClass, Tree};
 
 /// Who asks for a write, and in the name of what.
 pub(crate) struct Asker<'r> {
-    /// The session; `None` for the server itself.
-    pub session: Option<&'r Session>,
+    /// Id of the session; `None` for the server itself.
+    pub session: Option<i64>,
+    /// Whether the session may ask, and through whom it does: why it may not.
+    pub standing: Result<(), ErrorCode>,
     /// xid of the request.
     pub xid: i32,
     /// Identities of the connection when the request came.
@@ -66,6 +67,11 @@ impl Prep {
             view: View::default(),
             last_zxid,
         }
+    }
+
+    /// The last transaction that was made.
+    pub(crate) fn last_zxid(&self) -> i64 {
+        self.last_zxid
     }
 
     /// Notes that transactions up to `zxid` are applied.
@@ -137,7 +143,7 @@ impl Prep {
         &mut self,
         settings: &Settings,
         tree: &Tree,
-        session: &Session,
+        session: i64,
         timeout_ms: i32,
         now: Now,
     ) -> Payload {
@@ -145,6 +151,7 @@ impl Prep {
         self.last_zxid += 1;
         let asker = Asker {
             session: Some(session),
+            standing: Ok(()),
             xid: 0,
             ids: &[],
         };
@@ -156,6 +163,20 @@ impl Prep {
         ))
     }
 
+    /// Makes the error that takes the place of a request which cannot be decoded. A learner waits
+    /// for it.
+    pub(crate) fn refuse(
+        &mut self,
+        tree: &Tree,
+        asker: &Asker<'_>,
+        code: ErrorCode,
+        now: Now,
+    ) -> Payload {
+        self.view.begin(tree);
+        self.last_zxid += 1;
+        Payload::of(&self.entry(asker, Txn::Error { err: code.code() }, false, now))
+    }
+
     fn entry<'b>(
         &self,
         asker: &Asker<'_>,
@@ -165,7 +186,7 @@ impl Prep {
     ) -> LogEntry<'b> {
         LogEntry {
             header: TxnHeader {
-                client_id: asker.session.map_or(0, |session| session.id),
+                client_id: asker.session.unwrap_or(0),
                 cxid: asker.xid,
                 zxid: self.last_zxid,
                 time_ms: now.wall_ms,
@@ -221,10 +242,7 @@ impl<'w> Work<'w> {
     }
 
     fn session(&self) -> Result<(), ErrorCode> {
-        match self.asker.session {
-            Some(session) if session.is_closing() => Err(ErrorCode::SessionExpired),
-            _ => Ok(()),
-        }
+        self.asker.standing
     }
 
     fn allowed(&self, record: &Record, wanted: i32) -> Result<(), ErrorCode> {
@@ -307,7 +325,7 @@ impl<'w> Work<'w> {
         let owner = match op {
             OpCode::CreateContainer => zooid_tree::owner::CONTAINER_OWNER,
             OpCode::CreateTtl => zooid_tree::owner::ttl_owner(ttl_ms),
-            _ if ephemeral => self.asker.session.map_or(0, |session| session.id),
+            _ if ephemeral => self.asker.session.unwrap_or(0),
             _ => 0,
         };
         let cversion = parent_stat.cversion.wrapping_add(1);
@@ -541,7 +559,7 @@ impl<'w> Work<'w> {
 
     /// No check of the session: expiry comes this way too, when it is closing already.
     fn close_session<'b>(&mut self) -> Result<Txn<'b>, ErrorCode> {
-        let session = self.asker.session.map_or(0, |session| session.id);
+        let session = self.asker.session.unwrap_or(0);
         let paths = self.view.ephemerals(self.tree, session);
         for path in &paths {
             let node = self.existing(path)?;

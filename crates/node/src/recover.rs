@@ -2,14 +2,17 @@
 
 use crate::settings::Settings;
 use crate::shared::DigestLog;
+use std::collections::VecDeque;
 use std::mem;
 use std::path::PathBuf;
 use zooid_proto::records::Acl;
 use zooid_proto::txn::{LogEntry, Txn};
+use zooid_proto::zxid;
 use zooid_store::recover::{EntryAt, Progress, Restore};
 use zooid_store::snapshot::{SnapshotDigest, SnapshotMeta, SnapshotNode, SnapshotSink};
 use zooid_tree::owner::CONTAINER_OWNER;
 use zooid_tree::{DIGEST_VERSION, LoadError, Tree, TreeLoader, TreeOptions, node_digest};
+use zooid_zab::Proposal;
 
 /// Fills a tree from what the store reads.
 pub struct Recovery<'p> {
@@ -17,7 +20,60 @@ pub struct Recovery<'p> {
     state: State,
     digests: Digests,
     nodes: u64,
-    progress: Box<dyn FnMut(Stage<'_>) + 'p>,
+    tail: Tail,
+    progress: Box<dyn FnMut(Stage<'_>) + Send + 'p>,
+}
+
+/// The end of the log, as a member of an ensemble keeps it for others that were away.
+#[derive(Debug, Clone, Default)]
+pub struct Tail {
+    max_entries: usize,
+    max_bytes: usize,
+    bytes: usize,
+    /// The newest entries, without a gap.
+    pub recent: VecDeque<Proposal>,
+    /// First and last zxid of each run of entries without a gap, oldest first.
+    pub runs: Vec<(i64, i64)>,
+}
+
+impl Tail {
+    fn clear(&mut self) {
+        self.bytes = 0;
+        self.recent.clear();
+        self.runs.clear();
+    }
+
+    fn note(&mut self, zxid: i64, payload: &[u8]) {
+        match self.runs.last_mut() {
+            // An entry that comes again (Java logs some twice) is there already.
+            Some((_, last)) if zxid <= *last => return,
+            Some((_, last)) if follows(*last, zxid) => *last = zxid,
+            _ => {
+                self.bytes = 0;
+                self.recent.clear();
+                self.runs.push((zxid, zxid));
+            }
+        }
+        if self.max_entries == 0 {
+            return;
+        }
+        self.bytes += payload.len();
+        self.recent.push_back(Proposal {
+            zxid,
+            bytes: payload.into(),
+        });
+        while self.recent.len() > self.max_entries || self.bytes > self.max_bytes {
+            let Some(oldest) = self.recent.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes.len();
+        }
+    }
+}
+
+/// Whether nothing can be missing between two transactions.
+fn follows(before: i64, zxid: i64) -> bool {
+    zxid == before + 1 || zxid::epoch(zxid) > zxid::epoch(before) && zxid::counter(zxid) == 1
 }
 
 /// How far a recovery is.
@@ -72,6 +128,8 @@ pub struct RecoveredTree {
     pub mismatches: Mismatches,
     /// Digests on the way, for the `hash` command.
     pub digest_log: DigestLog,
+    /// The end of the log, if it was asked for.
+    pub tail: Tail,
     /// Sessions that owned nodes without being in the session table, now removed with them.
     pub orphan_sessions: Vec<i64>,
 }
@@ -116,7 +174,7 @@ pub enum RecoveryError {
 
 impl<'p> Recovery<'p> {
     /// A recovery that tells `progress` how far it is.
-    pub fn new(settings: &Settings, progress: impl FnMut(Stage<'_>) + 'p) -> Recovery<'p> {
+    pub fn new(settings: &Settings, progress: impl FnMut(Stage<'_>) + Send + 'p) -> Recovery<'p> {
         let options = TreeOptions {
             digest_enabled: settings.digest,
             extended_types: settings.extended_types,
@@ -127,8 +185,18 @@ impl<'p> Recovery<'p> {
             state: State::Replaying(Box::new(Tree::new(options))),
             digests: Digests::default(),
             nodes: 0,
+            tail: Tail::default(),
             progress: Box::new(progress),
         }
+    }
+
+    /// Keeps the end of the log, up to so many entries and bytes.
+    pub fn keep_tail(&mut self, max_entries: usize, max_bytes: usize) {
+        self.tail = Tail {
+            max_entries,
+            max_bytes,
+            ..Tail::default()
+        };
     }
 
     /// The tree, once the store is done: sessions that own nodes but are not in the session table
@@ -160,8 +228,17 @@ impl<'p> Recovery<'p> {
             tree: *tree,
             mismatches,
             digest_log,
+            tail: self.tail,
             orphan_sessions,
         })
+    }
+
+    /// The tree of a state that another server sent.
+    pub(crate) fn into_tree(self) -> Tree {
+        match self.state {
+            State::Replaying(tree) => *tree,
+            State::Loading(_) => unreachable!("the state was ended"),
+        }
     }
 
     fn loader(&mut self) -> &mut TreeLoader {
@@ -199,6 +276,7 @@ impl Restore for Recovery<'_> {
         self.state = State::Loading(Box::new(TreeLoader::new(self.options)));
         self.digests = Digests::default();
         self.nodes = 0;
+        self.tail.clear();
     }
 
     fn end_snapshot(&mut self, zxid: i64, meta: &SnapshotMeta) -> Result<(), String> {
@@ -223,6 +301,7 @@ impl Restore for Recovery<'_> {
         let State::Replaying(tree) = &mut self.state else {
             unreachable!("the store ends the snapshot before it replays");
         };
+        self.tail.note(at.zxid, payload);
         let entry = LogEntry::decode(payload).map_err(|error| error.to_string())?;
         tree.apply(&entry.header, &entry.txn, &mut ());
         if self.options.digest_enabled {

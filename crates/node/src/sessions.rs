@@ -5,8 +5,9 @@ use crate::time::Now;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use zooid_proto::ErrorCode;
 
 /// Session ids with this value would mark containers, so it is left out.
 const CONTAINER_OWNER: i64 = i64::MIN;
@@ -24,12 +25,28 @@ pub struct Session {
     /// says nothing of the client.
     waiting: AtomicU32,
     state: Mutex<State>,
+    /// Whether it is among those that the leader is told of next.
+    heard: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     closing: bool,
+    owner: Owner,
     link: Weak<Link>,
+}
+
+/// Through which server a session asks. Only a leader looks at it: what another server passes on
+/// for a session that has moved away comes too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Owner {
+    /// Not known yet: whoever asks first.
+    #[default]
+    Nobody,
+    /// This server.
+    Here,
+    /// A learner, by the number of its connection.
+    Learner(u64),
 }
 
 impl Session {
@@ -51,6 +68,22 @@ impl Session {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether the session may ask through `asker`; one that belongs to nobody is its from now on.
+    pub(crate) fn ask(&self, asker: Owner) -> Result<(), ErrorCode> {
+        let mut state = self.state.lock();
+        if state.closing {
+            return Err(ErrorCode::SessionExpired);
+        }
+        if state.owner == Owner::Nobody {
+            state.owner = asker;
+        }
+        if state.owner == asker {
+            Ok(())
+        } else {
+            Err(ErrorCode::SessionMoved)
+        }
+    }
+
     /// Whether its end has begun.
     pub fn is_closing(&self) -> bool {
         self.state.lock().closing
@@ -68,6 +101,10 @@ pub struct Sessions {
     table: RwLock<Table>,
     /// Sessions whose expiry was set since the buckets were last looked at.
     fresh: Mutex<Vec<Arc<Session>>>,
+    /// Whether a leader elsewhere wants to know who was heard of.
+    reporting: AtomicBool,
+    /// Sessions that were heard of since the last report.
+    heard: Mutex<Vec<Arc<Session>>>,
 }
 
 struct Table {
@@ -93,6 +130,8 @@ impl Sessions {
                 next_id,
             }),
             fresh: Mutex::default(),
+            reporting: AtomicBool::new(false),
+            heard: Mutex::default(),
         }
     }
 
@@ -104,12 +143,71 @@ impl Sessions {
         }
         let id = table.next_id;
         table.next_id += 1;
-        self.insert(&mut table, id, timeout_ms, Arc::downgrade(link), now)
+        let link = Arc::downgrade(link);
+        self.insert(&mut table, id, timeout_ms, link, Owner::Here, now)
+    }
+
+    /// Forgets all sessions but those of `stored`, which get their full timeouts and belong to
+    /// nobody: a new term begins. `reporting`: whether [`Sessions::take_heard`] is of use.
+    pub fn begin_term(&self, stored: impl Iterator<Item = (i64, i32)>, reporting: bool, now: Now) {
+        self.reporting.store(reporting, Ordering::Relaxed);
+        self.heard.lock().clear();
+        self.fresh.lock().clear();
+        let mut table = self.table.write();
+        table.sessions.clear();
+        for (id, timeout_ms) in stored {
+            self.insert(&mut table, id, timeout_ms, Weak::new(), Owner::Nobody, now);
+        }
     }
 
     /// Takes over a session found on disk, with a full timeout before it.
     pub fn restore(&self, id: i64, timeout_ms: i32, now: Now) {
-        self.insert(&mut self.table.write(), id, timeout_ms, Weak::new(), now);
+        let mut table = self.table.write();
+        self.insert(&mut table, id, timeout_ms, Weak::new(), Owner::Nobody, now);
+    }
+
+    /// A session that a learner opens under an id of its own.
+    pub(crate) fn open_for_learner(
+        &self,
+        id: i64,
+        timeout_ms: i32,
+        learner: u64,
+        now: Now,
+    ) -> Arc<Session> {
+        let mut table = self.table.write();
+        let owner = Owner::Learner(learner);
+        self.insert(&mut table, id, timeout_ms, Weak::new(), owner, now)
+    }
+
+    /// A learner's client comes back to a session: it is the learner's if it is alive.
+    pub(crate) fn revalidate(&self, id: i64, timeout_ms: i32, learner: u64, now: Now) -> bool {
+        let Some(session) = self.get(id) else {
+            return false;
+        };
+        let before = {
+            let mut state = session.state.lock();
+            if state.closing {
+                return false;
+            }
+            self.touch(&session, timeout_ms, now);
+            state.owner = Owner::Learner(learner);
+            std::mem::take(&mut state.link)
+        };
+        self.fresh.lock().push(session);
+        if let Some(before) = before.upgrade() {
+            before.close(Close::Now);
+        }
+        true
+    }
+
+    /// The sessions that were heard of since the last call, with their timeouts in ms.
+    pub(crate) fn take_heard(&self) -> Vec<(i64, i32)> {
+        let heard = std::mem::take(&mut *self.heard.lock());
+        let told = heard.into_iter().map(|session| {
+            session.heard.store(false, Ordering::Relaxed);
+            (session.id, session.timeout_ms())
+        });
+        told.collect()
     }
 
     fn insert(
@@ -118,6 +216,7 @@ impl Sessions {
         id: i64,
         timeout_ms: i32,
         link: Weak<Link>,
+        owner: Owner,
         now: Now,
     ) -> Arc<Session> {
         let session = Arc::new(Session {
@@ -128,8 +227,10 @@ impl Sessions {
             waiting: AtomicU32::new(0),
             state: Mutex::new(State {
                 closing: false,
+                owner,
                 link,
             }),
+            heard: AtomicBool::new(false),
         });
         self.touch(&session, timeout_ms, now);
         table.sessions.insert(id, session.clone());
@@ -147,16 +248,55 @@ impl Sessions {
         link: &Arc<Link>,
         now: Now,
     ) -> Result<Arc<Session>, Refused> {
-        if id == 0 || password_given != password(id) {
+        if !is_password(id, password_given) {
             return Err(Refused);
         }
+        self.attach_known(id, timeout_ms, link, now)
+    }
+
+    /// The same, of a client whose password was looked at before.
+    pub(crate) fn attach_known(
+        &self,
+        id: i64,
+        timeout_ms: i32,
+        link: &Arc<Link>,
+        now: Now,
+    ) -> Result<Arc<Session>, Refused> {
         let session = self.get(id).ok_or(Refused)?;
+        self.take_over(&session, timeout_ms, link, now)?;
+        Ok(session)
+    }
+
+    /// Attaches a connection to a session that the leader says is alive.
+    pub(crate) fn attach_valid(
+        &self,
+        id: i64,
+        timeout_ms: i32,
+        link: &Arc<Link>,
+        now: Now,
+    ) -> Result<Arc<Session>, Refused> {
+        let session = self.get(id).unwrap_or_else(|| {
+            let mut table = self.table.write();
+            self.insert(&mut table, id, timeout_ms, Weak::new(), Owner::Nobody, now)
+        });
+        self.take_over(&session, timeout_ms, link, now)?;
+        Ok(session)
+    }
+
+    fn take_over(
+        &self,
+        session: &Arc<Session>,
+        timeout_ms: i32,
+        link: &Arc<Link>,
+        now: Now,
+    ) -> Result<(), Refused> {
         let before = {
             let mut state = session.state.lock();
             if state.closing {
                 return Err(Refused);
             }
-            self.touch(&session, timeout_ms, now);
+            state.owner = Owner::Here;
+            self.touch(session, timeout_ms, now);
             session.timeout_ms.store(timeout_ms, Ordering::Relaxed);
             std::mem::replace(&mut state.link, Arc::downgrade(link))
         };
@@ -165,13 +305,19 @@ impl Sessions {
         if let Some(before) = before.upgrade().filter(|before| before.id != link.id) {
             before.close(Close::Now);
         }
-        Ok(session)
+        Ok(())
     }
 
     /// Gives a session its full timeout again.
-    pub fn touch(&self, session: &Session, timeout_ms: i32, now: Now) {
+    pub fn touch(&self, session: &Arc<Session>, timeout_ms: i32, now: Now) {
         let expires = ((now.mono_ms + i64::from(timeout_ms)) / self.tick_ms + 1) * self.tick_ms;
         session.expires_at_ms.store(expires, Ordering::Relaxed);
+        if self.reporting.load(Ordering::Relaxed)
+            && !session.heard.load(Ordering::Relaxed)
+            && !session.heard.swap(true, Ordering::Relaxed)
+        {
+            self.heard.lock().push(session.clone());
+        }
     }
 
     /// The session of an id.
@@ -270,6 +416,11 @@ impl Expiry {
         session.bucket_ms.store(at_ms, Ordering::Relaxed);
         self.buckets.entry(at_ms).or_default().push(session);
     }
+}
+
+/// Whether a client that comes back to a session knows its password.
+pub(crate) fn is_password(id: i64, given: &[u8]) -> bool {
+    id != 0 && given == password(id)
 }
 
 /// The password of a session: what `java.util.Random`, seeded with the id and a constant, fills 16

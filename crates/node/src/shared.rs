@@ -40,9 +40,15 @@ pub struct Shared {
     pub digest_log: Mutex<DigestLog>,
     /// How long the data took to load, ms: the clock starts with the server.
     pub load_ms: Summary,
+    /// Lengths of the transactions that this server proposed.
+    pub proposal_sizes: ProposalSizes,
     /// How many may connect.
     pub throttle: Mutex<Throttle>,
+    /// How often the tree was replaced as a whole: whoever goes through it in steps looks.
+    generation: AtomicU64,
     serving: AtomicBool,
+    /// Whether another server leads: what only a leader can answer goes through the core.
+    learning: AtomicBool,
     next_conn: AtomicU64,
 }
 
@@ -74,7 +80,10 @@ impl Shared {
             digest_mismatches: AtomicU64::new(0),
             digest_log: Mutex::default(),
             load_ms,
+            proposal_sizes: ProposalSizes::default(),
+            generation: AtomicU64::new(0),
             serving: AtomicBool::new(true),
+            learning: AtomicBool::new(false),
             next_conn: AtomicU64::new(1),
         }
     }
@@ -84,14 +93,73 @@ impl Shared {
         self.next_conn.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Puts another tree in the place of the one that is there.
+    pub fn replace_tree(&self, tree: Tree) {
+        let mut current = self.tree.write();
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        *current = tree;
+    }
+
+    /// Changes with [`Shared::replace_tree`]; steady while the tree is held.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
     /// Whether requests are taken.
     pub fn is_serving(&self) -> bool {
         self.serving.load(Ordering::Relaxed)
     }
 
-    /// Stops taking requests: the server is about to end.
+    /// Stops taking requests: the server is about to end, or has no leader.
     pub fn stop_serving(&self) {
         self.serving.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes requests, of its own right or, when `learning`, for a leader elsewhere.
+    pub(crate) fn start_serving(&self, learning: bool) {
+        self.learning.store(learning, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Release);
+    }
+
+    /// Whether another server leads.
+    pub fn is_learning(&self) -> bool {
+        self.learning.load(Ordering::Relaxed)
+    }
+}
+
+/// Last, shortest and longest length of proposals, bytes; -1 before the first (`BufferStats` in
+/// Java).
+pub struct ProposalSizes([AtomicI64; 3]);
+
+impl Default for ProposalSizes {
+    fn default() -> ProposalSizes {
+        ProposalSizes([const { AtomicI64::new(-1) }; 3])
+    }
+}
+
+impl ProposalSizes {
+    /// Only the core writes.
+    pub(crate) fn note(&self, bytes: usize) {
+        let bytes = bytes as i64;
+        let [last, min, max] = &self.0;
+        last.store(bytes, Ordering::Relaxed);
+        let shortest = min.load(Ordering::Relaxed);
+        if shortest == -1 || bytes < shortest {
+            min.store(bytes, Ordering::Relaxed);
+        }
+        max.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Last, shortest, longest.
+    pub fn get(&self) -> [i64; 3] {
+        self.0.each_ref().map(|size| size.load(Ordering::Relaxed))
+    }
+
+    /// Forgets all.
+    pub fn reset(&self) {
+        for size in &self.0 {
+            size.store(-1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use zooid_tree::{DIGEST_VERSION, Walk};
 /// [`SnapshotTask::finish`], it leaves no file.
 pub struct SnapshotTask {
     walk: Walk,
+    generation: u64,
     writer: SnapshotWriter,
     nodes: Vec<u8>,
 }
@@ -25,7 +26,10 @@ impl SnapshotTask {
         dir: &Path,
         compression: Compression,
     ) -> Result<SnapshotTask, StoreError> {
-        let walk = shared.tree.read().begin_walk();
+        let (walk, generation) = {
+            let tree = shared.tree.read();
+            (tree.begin_walk(), shared.generation())
+        };
         let sessions = walk.sessions.clone();
         let acls: Vec<(i64, &[Acl<'_>])> =
             walk.acls.iter().map(|(id, list)| (*id, &**list)).collect();
@@ -39,6 +43,7 @@ impl SnapshotTask {
         )?;
         Ok(SnapshotTask {
             walk,
+            generation,
             writer,
             nodes: Vec::new(),
         })
@@ -49,6 +54,9 @@ impl SnapshotTask {
     pub fn step(&mut self, shared: &Shared, nodes: usize) -> Result<bool, StoreError> {
         self.nodes.clear();
         let tree = shared.tree.read();
+        if shared.generation() != self.generation {
+            return Err(StoreError::Superseded);
+        }
         let more = tree.walk_step(&mut self.walk, nodes, &mut self.nodes);
         drop(tree);
         self.writer.nodes(&self.nodes)?;

@@ -23,7 +23,7 @@ pub struct Disk {
 
 /// A log thread that panicked answers nobody any more: a server that seems to live is worse than one
 /// that ends.
-struct AbortOnPanic;
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {

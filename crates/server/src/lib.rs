@@ -3,6 +3,7 @@
 //! - [`run`]: a server from its configuration to its end
 //! - [`state`]: what all parts of a running server share
 //! - [`net::clients`]: listens, and drives one task for each client
+//! - [`ensemble`]: a member of an ensemble: connections to other members, its disk
 //! - [`disk`]: the log thread; [`snapshots`]: the snapshot thread; [`purge`]: old files
 //! - [`space`]: room on the disks; [`descriptors`]: open files
 //! - [`admin`]: four-letter words
@@ -14,6 +15,7 @@ pub mod admin;
 pub mod clock;
 pub mod descriptors;
 pub mod disk;
+pub mod ensemble;
 pub mod net;
 pub mod purge;
 pub mod run;

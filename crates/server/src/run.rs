@@ -3,6 +3,9 @@
 use crate::clock::Clock;
 use crate::descriptors;
 use crate::disk::{Disk, DiskStats};
+use crate::ensemble::disk::{MemberDisk, Workshop, load_epochs};
+use crate::ensemble::net::Net;
+use crate::ensemble::{self, Runner};
 use crate::net::clients;
 use crate::purge;
 use crate::settings;
@@ -19,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use zooid_config::{Compression, Config};
 use zooid_node::log::{Log, SnapshotRule};
+use zooid_node::member::Member;
 use zooid_node::recover::{RecoveredTree, Recovery, RecoveryError, Stage};
 use zooid_node::{Core, Settings, Shared};
 use zooid_store::layout::DirLocks;
@@ -89,6 +93,9 @@ pub enum StartError {
     /// The configuration asks for what is not built.
     #[error("{0}")]
     NotBuilt(&'static str),
+    /// The ensemble cannot go on with this member.
+    #[error("{0}")]
+    Ensemble(String),
     /// The system refused something else.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -141,7 +148,12 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
         compatible = crate::COMPATIBLE_VERSION,
         data_dir = %dirs.data_dir().display(),
         data_log_dir = %dirs.data_log_dir().display(),
-        "Zooid, a standalone server"
+        member = config.ensemble.as_ref().map(|member| member.sid),
+        "Zooid, {}",
+        match &config.ensemble {
+            None => "a standalone server",
+            Some(_) => "a member of an ensemble",
+        }
     );
     let ended = serve_in(&dirs, config, port, clock, files, stop).await;
     ended.map_err(|error| error.explained(&dirs))
@@ -155,7 +167,11 @@ async fn serve_in(
     files: Arc<dyn Files>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let node_settings = settings::of(&config);
+    let mut node_settings = settings::of(&config);
+    if let Some(ensemble) = &config.ensemble {
+        // Of the number only the lowest byte finds room in a session's id, as in Java.
+        node_settings.server_id = ensemble.sid as u8;
+    }
     let locks = lock(dirs, &*files, config.datadir_autocreate)?;
     let opened = open_data(files.clone(), dirs, &config, &node_settings).await?;
     // Not before: a start that is refused leaves the directory as it is.
@@ -163,6 +179,7 @@ async fn serve_in(
         tracing::info!(file = %left.display(), "removed what a crash left unfinished");
     }
     let Opened { recovered, tree } = opened;
+    let tree_tail = tree.tail;
     let is_new = matches!(recovered.base, Base::New);
     let last_zxid = recovered.last_zxid;
     let orphans = !tree.orphan_sessions.is_empty();
@@ -193,7 +210,8 @@ async fn serve_in(
         // No transaction says that they are gone: digests behind it would not be those of a tree
         // that is replayed from the snapshot before.
         snapshots.take()?;
-    } else if recovered.log.entries > 0 {
+    } else if recovered.log.entries > 0 && config.ensemble.is_none() {
+        // What a member finds at the end of its log may have to be taken back.
         snapshots.start_in_background();
     }
 
@@ -216,13 +234,8 @@ async fn serve_in(
         config.snapshot.size_limit_bytes,
         RandomState::new().hash_one(0),
     );
-    let disk = Disk::start(
-        Log::new(writer, rule),
-        Duration::from_millis(slow_sync_ms),
-        snapshots.clone(),
-        disk_stats.clone(),
-        core_inbox.clone(),
-    )?;
+    let log = Log::new(writer, rule);
+    let slow_sync = Duration::from_millis(slow_sync_ms);
     space::hold_reserve(dirs);
     tokio::spawn(space::watch(dirs.clone(), files.clone()));
     if let Some(hours) = purge_hours {
@@ -231,7 +244,44 @@ async fn serve_in(
         let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
         tokio::spawn(purge::run(files, dirs, snapshots, retain, interval));
     }
-    let core = Core::new(shared.clone(), clock.now());
+    let mut seen = None;
+    let running = match config.ensemble.clone() {
+        None => {
+            let core = Core::new(shared.clone(), clock.now());
+            let (snapshots, stats) = (snapshots.clone(), disk_stats.clone());
+            let disk = Disk::start(log, slow_sync, snapshots, stats, core_inbox.clone())?;
+            // A task of its own: what polls from outside the workers' tasks pays for each wake-up.
+            tokio::spawn(run_core(core, inputs, disk, clock))
+        }
+        Some(member) => {
+            let epochs = load_epochs(&*files, dirs, last_zxid)?;
+            let seed = RandomState::new().hash_one(1);
+            let boot = ensemble::boot(&config, &member, epochs, tree_tail, last_zxid, seed);
+            let net = Net {
+                core: core_inbox.clone(),
+                shared: shared.clone(),
+                dirs: dirs.clone(),
+                files: files.clone(),
+                keep_alive: config.client_tcp_keep_alive,
+            };
+            let members = config.membership.clone().unwrap_or_default();
+            ensemble::listen(&members, &member, &net)?;
+            let workshop = Workshop {
+                log,
+                files: files.clone(),
+                dirs: dirs.clone(),
+                shared: shared.clone(),
+                snapshots: snapshots.clone(),
+                slow_sync,
+                stats: disk_stats.clone(),
+            };
+            let disk = MemberDisk::start(workshop, core_inbox.clone())?;
+            let member = Member::new(shared.clone(), boot, clock.now());
+            let runner = Runner::new(member, shared.clone(), net, disk, clock);
+            seen = Some(runner.seen());
+            tokio::spawn(runner.run(inputs))
+        }
+    };
     let server = Arc::new(Server {
         client_address: listener.local_addr()?,
         started: clock.now(),
@@ -242,11 +292,10 @@ async fn serve_in(
         core: core_inbox.clone(),
         disk: disk_stats,
         snapshots,
+        ensemble: seen,
     });
     tracing::info!(address = %server.client_address, ms = clock.now().mono_ms, "serving clients");
     let accepting = tokio::spawn(clients::accept(listener, server.clone()));
-    // A task of its own: what polls from outside the workers' tasks pays for each wake-up.
-    let running = tokio::spawn(run_core(core, inputs, disk, clock));
     tokio::pin!(stop, running);
     let ended = tokio::select! {
         () = &mut stop => {
@@ -366,6 +415,7 @@ async fn open_data(
         max_payload: i32::MAX as usize,
     };
     let (thread_dirs, settings) = (dirs.clone(), settings.clone());
+    let is_member = config.ensemble.is_some();
     let opened = tokio::task::spawn_blocking(move || {
         let dirs = thread_dirs;
         let start = Instant::now();
@@ -397,6 +447,9 @@ async fn open_data(
                 ),
             }
         });
+        if is_member {
+            recovery.keep_tail(ensemble::HISTORY_ENTRIES, ensemble::HISTORY_BYTES);
+        }
         let dir = dirs.data_dir().to_path_buf();
         let recovered = match recover(&*files, &dirs, &options, &mut recovery) {
             Ok(recovered) => recovered,
@@ -486,6 +539,9 @@ async fn run_core(
                     }
                 }
                 CoreInput::Durable(zxid) => core.durable(zxid),
+                CoreInput::Persisted(_) | CoreInput::CannotTruncate(_) | CoreInput::Peer(_) => {
+                    unreachable!("a server that stands alone has no peers")
+                }
                 CoreInput::DiskFailed(error) => {
                     tracing::error!(%error, "the transaction log cannot be written: stopping, nothing more is acknowledged");
                     return Err(error.into());

@@ -2,13 +2,16 @@
 
 use crate::clock::Clock;
 use crate::disk::DiskStats;
+use crate::ensemble::net::PeerEvent;
 use crate::snapshots::Snapshots;
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use zooid_config::Config;
 use zooid_node::{Now, Shared, Submit};
 use zooid_store::{DataDirs, StoreError};
+use zooid_zab::Token;
 
 /// A running server.
 pub struct Server {
@@ -30,6 +33,26 @@ pub struct Server {
     pub disk: Arc<DiskStats>,
     /// Snapshots, taken and under way.
     pub snapshots: Arc<Snapshots>,
+    /// What the ensemble was like a moment ago; `None` for a server that stands alone.
+    pub ensemble: Option<Arc<Mutex<Seen>>>,
+}
+
+/// A member of an ensemble, as operators see it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Agreement.
+    pub status: zooid_zab::Status,
+    /// Since when it leads and serves, monotonic ms.
+    pub leading_since_ms: Option<i64>,
+    /// How often it looked for a leader.
+    pub elections: u64,
+}
+
+impl Server {
+    /// The ensemble, if there is one.
+    pub fn seen(&self) -> Option<Seen> {
+        self.ensemble.as_ref().map(|seen| seen.lock().clone())
+    }
 }
 
 /// What reaches the core.
@@ -38,6 +61,12 @@ pub enum CoreInput {
     Submit(Vec<Submit>),
     /// Transactions up to this zxid are on disk.
     Durable(i64),
+    /// Disk operations up to this one are done.
+    Persisted(Token),
+    /// There was nothing left to build an earlier state from; all data are gone.
+    CannotTruncate(Token),
+    /// Another member did something.
+    Peer(PeerEvent),
     /// The log cannot be written: nothing may be acknowledged any more.
     DiskFailed(StoreError),
     /// The operator asks for the end.

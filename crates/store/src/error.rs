@@ -83,6 +83,9 @@ pub enum StoreError {
         "the log was given up after an earlier error; only a restart finds out what is on disk"
     )]
     GivenUp,
+    /// The state that a snapshot was being taken of was replaced by another one.
+    #[error("the state was replaced while its snapshot was being written")]
+    Superseded,
     /// A new log file would replace one that holds entries.
     #[error("{} already holds entries from zxid {zxid:#x} on and will not be replaced", .path.display())]
     WouldOverwrite {
@@ -292,7 +295,8 @@ fn list(lines: &[String]) -> String {
 }
 
 /// Adds what was tried, and on what, to an answer of the operating system.
-pub(crate) trait Context<T> {
+pub trait Context<T> {
+    /// The answer, with `doing` and `path` in its error.
     fn on(self, doing: &'static str, path: &Path) -> Result<T, StoreError>;
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use zooid_node::{Link, Now};
+use zooid_zab::Role;
 
 /// A command.
 pub struct Command {
@@ -127,8 +128,13 @@ fn counters(ask: &Ask<'_>, out: &mut String) {
         (tree.last_processed_zxid(), tree.node_count())
     };
     line!(out, "Zxid: 0x{zxid:x}");
-    line!(out, "Mode: {}", metrics::MODE);
+    let mode = metrics::mode(ask.server);
+    line!(out, "Mode: {mode}");
     line!(out, "Node count: {nodes}");
+    if mode == "leader" {
+        let [last, min, max] = shared.proposal_sizes.get();
+        line!(out, "Proposal sizes last/min/max: {last}/{min}/{max}");
+    }
 }
 
 fn cons(ask: &Ask<'_>) -> String {
@@ -212,7 +218,13 @@ fn hash(ask: &Ask<'_>) -> String {
 fn mntr(ask: &Ask<'_>) -> String {
     let mut out = String::new();
     line!(out, "zk_version\t{COMPATIBLE_VERSION}");
-    line!(out, "zk_server_state\t{}", metrics::MODE);
+    line!(out, "zk_server_state\t{}", metrics::mode(ask.server));
+    if let Some(seen) = ask.server.seen() {
+        line!(out, "zk_peer_state\t{}", metrics::peer_state(&seen));
+        if let Role::Observing { leader, .. } = seen.status.role {
+            line!(out, "zk_observer_master_id\t{leader}");
+        }
+    }
     metrics::each(ask, |name, value| line!(out, "zk_{name}\t{value}"));
     out
 }

@@ -6,15 +6,65 @@
 
 use crate::admin::commands::Ask;
 use crate::admin::java;
-use crate::state::Server;
+use crate::state::{Seen, Server};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zooid_node::stats::SummaryView;
 use zooid_tree::{QuotaStats, Tree};
+use zooid_zab::{LearnerStatus, Role};
 
-/// The state of a server without an ensemble.
-pub const MODE: &str = "standalone";
+/// The role of a server in one word.
+pub fn mode(server: &Server) -> &'static str {
+    match server.seen().map(|seen| seen.status.role) {
+        None => "standalone",
+        Some(Role::Leading { .. }) => "leader",
+        Some(Role::Observing { .. }) => "observer",
+        // One that looks for a leader answers nothing of the kind.
+        Some(Role::Following { .. } | Role::Looking) => "follower",
+    }
+}
+
+/// Role and progress of a member (`QuorumPeer.getDetailedState` in Java).
+pub fn peer_state(seen: &Seen) -> String {
+    let role = match seen.status.role {
+        Role::Looking => return "looking".to_owned(),
+        Role::Leading { .. } => "leading",
+        Role::Following { .. } => "following",
+        Role::Observing { .. } => "observing",
+    };
+    format!("{role} - {}", seen.status.progress.name())
+}
+
+/// Calls `to` with what only members of an ensemble have.
+fn members(ask: &Ask<'_>, to: &mut impl FnMut(&str, Number)) {
+    let Some(seen) = ask.server.seen() else {
+        return;
+    };
+    let status = &seen.status;
+    to("quorum_size", int(status.quorum_size));
+    if !matches!(status.role, Role::Leading { .. }) {
+        return;
+    }
+    let learners = &status.learners;
+    let count = |of: fn(&&LearnerStatus) -> bool| {
+        size(learners.iter().filter(|one| one.synced).filter(of).count())
+    };
+    to("learners", size(learners.len()));
+    to("synced_followers", count(|one| !one.observer && one.voting));
+    to(
+        "synced_non_voting_followers",
+        count(|one| !one.observer && !one.voting),
+    );
+    to("synced_observers", count(|one| one.observer));
+    to("pending_syncs", int(status.pending_syncs));
+    let since = seen.leading_since_ms.unwrap_or(ask.now.mono_ms);
+    to("leader_uptime", Number::Int(ask.now.mono_ms - since));
+    let [last, min, max] = ask.server.shared.proposal_sizes.get();
+    to("last_proposal_size", Number::Int(last));
+    to("min_proposal_size", Number::Int(min));
+    to("max_proposal_size", Number::Int(max));
+}
 
 /// A metric.
 pub struct Metric {
@@ -60,6 +110,7 @@ impl fmt::Display for Number {
 
 /// Calls `to` with every line of `mntr` that comes from the table: name without prefix, value.
 pub fn each(ask: &Ask<'_>, mut to: impl FnMut(&str, Number)) {
+    members(ask, &mut to);
     for Metric { name, source, .. } in METRICS {
         match source {
             Source::Gauge(value) => to(name, value(ask)),
@@ -93,6 +144,7 @@ fn basic(name: &str, view: &SummaryView, to: &mut impl FnMut(&str, Number)) {
 /// Sets everything to zero that is counted: gauges go on.
 pub fn reset(server: &Server) {
     server.shared.stats.reset();
+    server.shared.proposal_sizes.reset();
     server.shared.load_ms.reset();
     server.shared.digest_mismatches.store(0, Ordering::Relaxed);
     server.snapshots.time_ms.reset();
@@ -159,7 +211,7 @@ metrics! {
     Counter throttled_ops, |server| event(&server.shared.stats.events.throttled_ops), "Writes refused because they waited too long.";
     Counter sync_processor_request_queued, |server| server.disk.transactions.load(Ordering::Relaxed), "Transactions handed over to be logged.";
     Counter digest_mismatches_count, |server| server.shared.digest_mismatches.load(Ordering::Relaxed), "Transactions behind which the tree was not as the log says.";
-    Counter looking_count, none, MEMBERS;
+    Counter looking_count, |server| server.seen().map_or(0, |seen| seen.elections), "How often a leader was looked for.";
     Counter diff_count, none, MEMBERS;
     Counter snap_count, none, MEMBERS;
     Counter commit_count, none, MEMBERS;

@@ -61,6 +61,7 @@ fn server_in(words: &[&str], dir: &Path) -> Arc<Server> {
         core: unbounded_channel().0,
         disk: Arc::new(DiskStats::default()),
         snapshots: Arc::new(snapshots),
+        ensemble: None,
     })
 }
 

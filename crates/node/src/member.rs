@@ -1,0 +1,274 @@
+//! A member of an ensemble without its sockets and disks: agreement and state machine, joined.
+//!
+//! A driver hands in what clients submit ([`Member::submit`]), what peers and disks say
+//! ([`Member::input`]) and the time ([`Member::tick`]), and then takes [`Member::poll`] until it is
+//! empty, carrying out each [`Effect`] before it takes the next: an effect means the state at its
+//! own moment. What is between agreement and state machine alone never leaves here.
+
+use crate::conn::Submit;
+use crate::core::{Append, Core, Made, Question};
+use crate::shared::Shared;
+use crate::time::Now;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
+
+/// A member.
+pub struct Member {
+    shared: Arc<Shared>,
+    core: Core,
+    peer: Peer,
+    /// The operation that makes a new state of the tree; nothing is applied to the old one.
+    rebuilding: Option<Token>,
+    /// What is committed meanwhile.
+    held: VecDeque<Proposal>,
+    role: Role,
+    config: String,
+    /// When the leader was last told of clients, monotonic ms.
+    told_ms: i64,
+}
+
+impl Member {
+    /// A member around a recovered state.
+    pub fn new(shared: Arc<Shared>, boot: Boot, now: Now) -> Member {
+        let config = boot.config.clone();
+        let mut core = Core::new(shared.clone(), now);
+        core.rest();
+        let member = Member {
+            peer: Peer::new(boot, now.mono_ms as u64),
+            shared,
+            core,
+            rebuilding: None,
+            held: VecDeque::new(),
+            role: Role::Looking,
+            config,
+            told_ms: now.mono_ms,
+        };
+        member.write_config(now);
+        member
+    }
+
+    /// What it is now.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The agreement, for what operators ask.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Takes what a connection submits.
+    pub fn submit(&mut self, submit: Submit, now: Now) {
+        self.core.submit(submit, now);
+    }
+
+    /// Takes what a peer or a disk says. After [`DiskOp::Truncate`] and
+    /// [`DiskOp::InstallSnapshot`] the driver has replaced the tree before it says so.
+    pub fn input(&mut self, input: Input<'_>, now: Now) {
+        if let Input::Persisted { token } | Input::CannotTruncate { token } = input
+            && self
+                .rebuilding
+                .is_some_and(|rebuilding| rebuilding <= token)
+        {
+            self.rebuilding = None;
+            self.write_config(now);
+            for proposal in std::mem::take(&mut self.held) {
+                self.commit(proposal);
+            }
+        }
+        self.peer.handle(input, now.mono_ms as u64);
+    }
+
+    /// Does what time asks for.
+    pub fn tick(&mut self, now: Now) {
+        self.core.tick(now);
+        if now.mono_ms - self.told_ms >= self.tell_every_ms() {
+            self.told_ms = now.mono_ms;
+            for (session, timeout_ms) in self.shared.sessions.take_heard() {
+                let touch = Input::Touch {
+                    session,
+                    timeout_ms,
+                };
+                self.peer.handle(touch, now.mono_ms as u64);
+            }
+        }
+        self.peer.handle(Input::Tick, now.mono_ms as u64);
+    }
+
+    /// When [`Member::tick`] has something to do at the earliest, monotonic ms.
+    pub fn next_tick_ms(&self, now: Now) -> i64 {
+        let peer = self.peer.poll_timeout().map_or(i64::MAX, |at| at as i64);
+        let tell = self.told_ms + self.tell_every_ms();
+        self.core.next_tick_ms(now).min(peer).min(tell)
+    }
+
+    /// The next thing to do outside; when there is none, all that is committed is applied, and
+    /// answered.
+    pub fn poll(&mut self, now: Now) -> Option<Effect> {
+        loop {
+            self.pass_on(now);
+            match self.peer.poll_effect() {
+                Some(effect) => {
+                    if let Some(effect) = self.carry_out(effect, now) {
+                        return Some(effect);
+                    }
+                }
+                None => {
+                    self.core.advance();
+                    if !self.core.wants_out() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the core wants of the ensemble.
+    fn pass_on(&mut self, now: Now) {
+        if !self.core.wants_out() {
+            return;
+        }
+        let now_ms = now.mono_ms as u64;
+        for made in self.core.take_made() {
+            let input = match made {
+                Made::Proposal(append) => {
+                    self.shared.proposal_sizes.note(append.payload.len());
+                    Input::Propose(Proposal {
+                        zxid: append.zxid,
+                        bytes: append.payload,
+                    })
+                }
+                Made::Sync { learner } => Input::LearnerSync {
+                    conn: ConnId(learner),
+                },
+            };
+            self.peer.handle(input, now_ms);
+        }
+        for question in self.core.take_questions() {
+            let input = match question {
+                Question::Forward(request) => Input::Forward(request),
+                Question::Revalidate {
+                    session,
+                    timeout_ms,
+                } => Input::AskRevalidation {
+                    session,
+                    timeout_ms,
+                },
+            };
+            self.peer.handle(input, now_ms);
+        }
+    }
+
+    /// Does what concerns the state machine, and gives back what does not.
+    fn carry_out(&mut self, effect: Effect, now: Now) -> Option<Effect> {
+        match effect {
+            Effect::Apply(proposal) => {
+                if self.rebuilding.is_some() {
+                    self.held.push_back(proposal);
+                } else {
+                    self.commit(proposal);
+                }
+            }
+            Effect::Request { conn, request } => {
+                self.core.learner_request(conn.0, &request, now);
+            }
+            Effect::Revalidate {
+                conn,
+                session,
+                timeout_ms,
+            } => {
+                let valid = self.core.revalidate(conn.0, session, timeout_ms, now);
+                let answer = Input::Revalidated {
+                    conn,
+                    session,
+                    valid,
+                };
+                self.peer.handle(answer, now.mono_ms as u64);
+            }
+            Effect::Touched {
+                session,
+                timeout_ms,
+            } => self.core.touched(session, timeout_ms, now),
+            Effect::Synced => self.core.synced(),
+            Effect::RevalidationDone { session, valid } => {
+                self.core.advance();
+                self.core.revalidation_done(session, valid, now);
+            }
+            Effect::Role(role) => {
+                self.change(role, now);
+                return Some(effect);
+            }
+            Effect::Config(ref text) => {
+                self.config.clone_from(text);
+                self.core.advance();
+                self.write_config(now);
+                return Some(effect);
+            }
+            Effect::Disk { token, ref op } => {
+                if matches!(op, DiskOp::Truncate { .. } | DiskOp::InstallSnapshot { .. }) {
+                    self.core.advance();
+                    self.rebuilding = Some(token);
+                }
+                return Some(effect);
+            }
+            Effect::SendSnapshot { .. } => {
+                self.core.advance();
+                return Some(effect);
+            }
+            _ => return Some(effect),
+        }
+        None
+    }
+
+    fn commit(&mut self, proposal: Proposal) {
+        self.core.committed(Append {
+            zxid: proposal.zxid,
+            payload: proposal.bytes,
+        });
+    }
+
+    fn change(&mut self, role: Role, now: Now) {
+        let was_serving = serves(self.role);
+        self.role = role;
+        match (was_serving, serves(role)) {
+            (true, false) => self.core.rest(),
+            (false, true) => {
+                self.core.advance();
+                self.write_config(now);
+                match role {
+                    Role::Leading { epoch, .. } => self.core.lead(epoch, now),
+                    _ => self.core.learn(now),
+                }
+            }
+            // Nobody serves at all times from one role to another.
+            _ => {}
+        }
+    }
+
+    /// Every member writes the configuration in force into `/zookeeper/config` for itself.
+    fn write_config(&self, now: Now) {
+        let version = self
+            .config
+            .lines()
+            .find_map(|line| line.strip_prefix("version="))
+            .and_then(|text| i64::from_str_radix(text, 16).ok())
+            .unwrap_or(0);
+        let mut tree = self.shared.tree.write();
+        tree.set_config(self.config.as_bytes(), version, now.wall_ms);
+    }
+
+    /// A leader asks twice a tick who was heard of.
+    fn tell_every_ms(&self) -> i64 {
+        (i64::from(self.shared.settings.tick_time_ms) / 4).max(1)
+    }
+}
+
+fn serves(role: Role) -> bool {
+    match role {
+        Role::Looking => false,
+        Role::Leading { serving, .. }
+        | Role::Following { serving, .. }
+        | Role::Observing { serving, .. } => serving,
+    }
+}

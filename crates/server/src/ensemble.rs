@@ -1,0 +1,362 @@
+//! A member of an ensemble: its sockets, its disk and its clock around [`Member`].
+
+pub mod disk;
+pub mod net;
+
+use crate::clock::Clock;
+use crate::run::StartError;
+use crate::state::{CoreInput, Seen};
+use disk::MemberDisk;
+use net::{LinkHandle, Net, PeerEvent};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedReceiver;
+use zooid_config::{Config, EnsembleConfig, Membership};
+use zooid_node::member::Member;
+use zooid_node::recover::Tail;
+use zooid_node::transfer::{Incoming, Outgoing};
+use zooid_node::{Settings, Shared};
+use zooid_store::epochs::Epochs;
+use zooid_zab::{Boot, ConnId, Effect, Input, Params, Port, Role};
+
+/// Inputs that the core takes before it looks at the time and hands transactions to the disk.
+const INPUTS_PER_TURN: usize = 1024;
+
+/// Transactions that are kept in memory for members that were away. Java keeps 500 and sends a
+/// whole state to all that were away longer.
+pub const HISTORY_ENTRIES: usize = 100_000;
+
+/// Their bytes at most.
+pub const HISTORY_BYTES: usize = 32 << 20;
+
+/// How long an election waits for a better vote where one may still come, ms (Java: 200).
+const FINALIZE_WAIT_MS: u64 = 200;
+
+/// How often what operators see is brought up to date, ms.
+const SHOW_EVERY_MS: i64 = 50;
+
+/// How long a stop waits for followers to have everything.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What agreement starts with.
+pub fn boot(
+    config: &Config,
+    ensemble: &EnsembleConfig,
+    epochs: Epochs,
+    tail: Tail,
+    last_zxid: i64,
+    seed: u64,
+) -> Boot {
+    let membership = config.membership.clone().unwrap_or_default();
+    Boot {
+        params: Params {
+            sid: ensemble.sid,
+            tick_ms: u64::from(config.tick_time_ms),
+            init_limit: u64::from(ensemble.init_limit),
+            sync_limit: u64::from(ensemble.sync_limit),
+            connect_limit: u64::from(ensemble.connect_limit),
+            election_connect_ms: u64::from(ensemble.election_connect_ms),
+            finalize_wait_ms: FINALIZE_WAIT_MS,
+            min_notification_ms: u64::from(ensemble.min_notification_ms),
+            max_notification_ms: u64::from(ensemble.max_notification_ms),
+            reconfig: config.reconfig_enabled,
+            standalone_enabled: config.standalone_enabled,
+            observer: ensemble.observer,
+            max_packet: packet_limit(config),
+            history_entries: HISTORY_ENTRIES,
+            history_bytes: HISTORY_BYTES,
+            seed,
+        },
+        config: membership.to_string(),
+        next_config: None,
+        accepted_epoch: epochs.accepted,
+        current_epoch: epochs.current,
+        last_zxid,
+        log: tail.runs,
+        recent: tail.recent.into(),
+        may_have_lost_data: last_zxid < 0,
+    }
+}
+
+/// As Java: jute.maxbuffer and the same again.
+fn packet_limit(config: &Config) -> usize {
+    usize::try_from(config.jute_max_buffer)
+        .unwrap_or(0)
+        .max(1 << 20)
+        .saturating_mul(2)
+}
+
+/// Opens the ports for other members.
+pub fn listen(
+    membership: &Membership,
+    ensemble: &EnsembleConfig,
+    net: &Net,
+) -> Result<(), StartError> {
+    let own = membership.members.get(&ensemble.sid);
+    let addresses = own.map_or(&[][..], |own| &own.addresses);
+    let next = Arc::new(AtomicUsize::new(0));
+    for address in addresses {
+        let host = (!ensemble.listen_on_all).then_some(address.host.as_str());
+        let ports = [
+            (Port::Quorum, address.quorum_port),
+            (Port::Election, address.election_port),
+        ];
+        for (port, number) in ports {
+            let listener = net::listen(host, number).map_err(|source| StartError::Listen {
+                address: format!("{}:{number}", host.unwrap_or("*")),
+                source,
+                hint: "; it is the address of this member in the list of members",
+            })?;
+            tokio::spawn(net.clone().accept(listener, port, next.clone()));
+        }
+        if ensemble.listen_on_all {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The one task that agreement and state machine run in.
+pub struct Runner {
+    member: Member,
+    shared: Arc<Shared>,
+    net: Net,
+    disk: MemberDisk,
+    clock: Clock,
+    settings: Settings,
+    links: BTreeMap<ConnId, LinkHandle>,
+    incoming: Option<Incoming<'static>>,
+    stopping: Option<Instant>,
+    stopped: bool,
+    seen: Arc<Mutex<Seen>>,
+    /// When operators were last told, monotonic ms.
+    told_ms: i64,
+}
+
+impl Runner {
+    /// A runner that has heard of nobody yet.
+    pub fn new(
+        member: Member,
+        shared: Arc<Shared>,
+        net: Net,
+        disk: MemberDisk,
+        clock: Clock,
+    ) -> Runner {
+        let seen = Arc::new(Mutex::new(Seen {
+            status: member.peer().status(),
+            leading_since_ms: None,
+            elections: 1,
+        }));
+        Runner {
+            seen,
+            told_ms: i64::MIN,
+            member,
+            settings: shared.settings.clone(),
+            shared,
+            net,
+            disk,
+            clock,
+            links: BTreeMap::new(),
+            incoming: None,
+            stopping: None,
+            stopped: false,
+        }
+    }
+
+    /// What operators see, brought up to date as it runs.
+    pub fn seen(&self) -> Arc<Mutex<Seen>> {
+        self.seen.clone()
+    }
+
+    /// Runs until it is stopped, or cannot go on.
+    pub async fn run(mut self, mut inputs: UnboundedReceiver<CoreInput>) -> Result<(), StartError> {
+        let mut batch = Vec::with_capacity(INPUTS_PER_TURN);
+        loop {
+            self.carry_out()?;
+            if self.stopped
+                || self
+                    .stopping
+                    .is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                self.disk.stop();
+                return Ok(());
+            }
+            let next = self.member.next_tick_ms(self.clock.now());
+            let until = self.clock.instant(next).into();
+            tokio::select! {
+                biased;
+                _ = inputs.recv_many(&mut batch, INPUTS_PER_TURN) => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+            for input in batch.drain(..) {
+                self.take(input)?;
+            }
+            let now = self.clock.now();
+            if now.mono_ms >= self.member.next_tick_ms(now) {
+                self.member.tick(now);
+            }
+        }
+    }
+
+    fn take(&mut self, input: CoreInput) -> Result<(), StartError> {
+        let now = self.clock.now();
+        match input {
+            CoreInput::Submit(_) if self.stopping.is_some() => {}
+            CoreInput::Submit(submits) => {
+                for submit in submits {
+                    self.member.submit(submit, now);
+                }
+            }
+            CoreInput::Peer(event) => {
+                let (input, _permit) = match event {
+                    PeerEvent::Accepted(conn, port, handle) => {
+                        self.links.insert(conn, handle);
+                        (Input::Accepted { conn, port }, None)
+                    }
+                    PeerEvent::Dialed(conn, handle) => {
+                        self.links.insert(conn, handle);
+                        (Input::Dialed { conn }, None)
+                    }
+                    PeerEvent::Bytes(conn, ref bytes, permit) => {
+                        if !self.links.contains_key(&conn) {
+                            return Ok(());
+                        }
+                        let input = Input::Received { conn, bytes };
+                        self.member.input(input, now);
+                        drop(permit);
+                        return self.carry_out();
+                    }
+                    PeerEvent::Closed(conn) => {
+                        let known = self.links.remove(&conn).is_some();
+                        // One that was never opened has no link.
+                        if !known && conn.is_accepted() {
+                            return Ok(());
+                        }
+                        (Input::Closed { conn }, None::<()>)
+                    }
+                };
+                self.member.input(input, now);
+            }
+            CoreInput::Persisted(token) => self.member.input(Input::Persisted { token }, now),
+            CoreInput::CannotTruncate(token) => {
+                self.member.input(Input::CannotTruncate { token }, now);
+            }
+            CoreInput::Durable(_) => unreachable!("only a server that stands alone is told so"),
+            CoreInput::DiskFailed(error) => {
+                tracing::error!(%error, "the disk failed: stopping, nothing more is acknowledged");
+                return Err(error.into());
+            }
+            CoreInput::Stop => {
+                self.stopping = Some(Instant::now() + STOP_PATIENCE);
+                self.member.input(Input::Stop, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the member wants done.
+    fn carry_out(&mut self) -> Result<(), StartError> {
+        let now = self.clock.now();
+        while let Some(effect) = self.member.poll(now) {
+            match effect {
+                Effect::Dial {
+                    conn,
+                    addresses,
+                    timeout_ms,
+                    ..
+                } => {
+                    let timeout = Duration::from_millis(timeout_ms);
+                    self.net.clone().dial(conn, addresses, timeout);
+                }
+                Effect::Send { conn, bytes } => {
+                    if let Some(link) = self.links.get(&conn)
+                        && !link.send(bytes)
+                    {
+                        tracing::warn!(?conn, "a member does not take what is sent: cut off");
+                        self.links.remove(&conn);
+                        self.member.input(Input::Closed { conn }, now);
+                    }
+                }
+                Effect::SendSnapshot { conn, zxid } => {
+                    if let Some(link) = self.links.get(&conn) {
+                        let outgoing = Outgoing::begin(&self.shared);
+                        assert_eq!(outgoing.zxid(), zxid, "a state is sent as it is");
+                        link.send_snapshot(outgoing);
+                    }
+                }
+                Effect::SendLog { conn, after, upto } => {
+                    if let Some(link) = self.links.get(&conn) {
+                        link.send_log(after, upto);
+                    }
+                }
+                Effect::Close { conn } => {
+                    if let Some(link) = self.links.remove(&conn) {
+                        link.close();
+                    }
+                }
+                Effect::Disk { token, op } => self.disk.ask(token, op, &mut self.incoming),
+                Effect::SnapshotBegin => self.incoming = Some(Incoming::new(&self.settings)),
+                Effect::SnapshotBytes(bytes) => {
+                    if let Some(incoming) = &mut self.incoming
+                        && let Err(what) = incoming.take(&bytes)
+                    {
+                        let what =
+                            format!("the state that the leader sends cannot be read: {what}");
+                        return Err(StartError::Ensemble(what));
+                    }
+                }
+                Effect::SnapshotAbort => self.incoming = None,
+                Effect::Role(role) => {
+                    tell(role);
+                    self.show(true);
+                }
+                Effect::Config(text) => tracing::info!(members = text, "the members have changed"),
+                Effect::Stopped => self.stopped = true,
+                Effect::Fatal(what) => return Err(StartError::Ensemble(what)),
+                other => unreachable!("{other:?} is the member's own"),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Runner {
+    /// Brings up to date what operators see.
+    fn show(&mut self, at_once: bool) {
+        let now_ms = self.clock.now().mono_ms;
+        if !at_once && now_ms < self.told_ms.saturating_add(SHOW_EVERY_MS) {
+            return;
+        }
+        self.told_ms = now_ms;
+        let mut seen = self.seen.lock();
+        let status = self.member.peer().status();
+        if status.role == Role::Looking && seen.status.role != Role::Looking {
+            seen.elections += 1;
+        }
+        seen.leading_since_ms = match status.role {
+            Role::Leading { serving: true, .. } => seen.leading_since_ms.or(Some(now_ms)),
+            _ => None,
+        };
+        seen.status = status;
+    }
+}
+
+fn tell(role: Role) {
+    match role {
+        Role::Looking => tracing::info!("looking for a leader"),
+        Role::Leading { epoch, serving } => tracing::info!(epoch, serving, "leading"),
+        Role::Following {
+            leader,
+            epoch,
+            serving,
+        } => tracing::info!(leader, epoch, serving, "following"),
+        Role::Observing {
+            leader,
+            epoch,
+            serving,
+        } => tracing::info!(leader, epoch, serving, "observing"),
+    }
+}

@@ -1,0 +1,342 @@
+//! Connections to other members: a reader and a writer task for each. What arrives goes to the core
+//! with a permit for its bytes, so that a peer which sends faster than the core takes is not read.
+
+use crate::net::clients;
+use crate::state::CoreInput;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use zooid_node::Shared;
+use zooid_node::transfer::Outgoing;
+use zooid_proto::quorum::FromLeader;
+use zooid_store::scan::LogScan;
+use zooid_store::{DataDirs, Files, StoreError};
+use zooid_zab::{ConnId, Port};
+
+/// Bytes of one connection that may wait for the core.
+const UNREAD_BYTES: usize = 4 << 20;
+
+/// Bytes read with one call, at most.
+const READ_STEP: usize = 64 << 10;
+
+/// Bytes gathered into one write, about.
+const WRITE_STEP: usize = 256 << 10;
+
+/// Bytes that may wait for a peer that does not read. A snapshot in transfer does not count; what
+/// is committed meanwhile does.
+const MAX_QUEUED_BYTES: usize = 512 << 20;
+
+/// Nodes of a state that are sent with one hold of the tree.
+const NODES_PER_HOLD: usize = 256;
+
+/// How long the last bytes of a connection may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What happens on the wire.
+pub enum PeerEvent {
+    /// A peer has connected.
+    Accepted(ConnId, Port, LinkHandle),
+    /// A peer was reached.
+    Dialed(ConnId, LinkHandle),
+    /// Bytes have come; the permit is for the room that they take.
+    Bytes(ConnId, Vec<u8>, OwnedSemaphorePermit),
+    /// The connection is gone, or was not to be had.
+    Closed(ConnId),
+}
+
+/// The core's end of a connection.
+pub struct LinkHandle {
+    jobs: UnboundedSender<Job>,
+    queued: Arc<AtomicUsize>,
+    reader: AbortHandle,
+}
+
+enum Job {
+    Bytes(Vec<u8>),
+    Snapshot(Box<Outgoing>),
+    Log { after: i64, upto: i64 },
+    Close,
+}
+
+impl LinkHandle {
+    /// Sends bytes; `false` if too many wait already, and the connection is to be given up.
+    pub fn send(&self, bytes: Vec<u8>) -> bool {
+        let before = self.queued.fetch_add(bytes.len(), Ordering::Relaxed);
+        let fits = before <= MAX_QUEUED_BYTES;
+        // One whose writer has ended is about to be told of.
+        let _ = self.jobs.send(Job::Bytes(bytes));
+        fits
+    }
+
+    /// Sends a whole state.
+    pub fn send_snapshot(&self, outgoing: Outgoing) {
+        let _ = self.jobs.send(Job::Snapshot(Box::new(outgoing)));
+    }
+
+    /// Sends transactions from the log.
+    pub fn send_log(&self, after: i64, upto: i64) {
+        let _ = self.jobs.send(Job::Log { after, upto });
+    }
+
+    /// Closes the connection behind what was sent.
+    pub fn close(&self) {
+        let _ = self.jobs.send(Job::Close);
+    }
+}
+
+impl Drop for LinkHandle {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// What connections need of the server.
+#[derive(Clone)]
+pub struct Net {
+    /// The way into the core.
+    pub core: UnboundedSender<CoreInput>,
+    /// The state that is sent.
+    pub shared: Arc<Shared>,
+    /// Where the log is.
+    pub dirs: DataDirs,
+    /// The disk.
+    pub files: Arc<dyn Files>,
+    /// TCP keep-alive.
+    pub keep_alive: bool,
+}
+
+impl Net {
+    /// Accepts peers until the runtime ends.
+    pub async fn accept(self, listener: TcpListener, port: Port, next: Arc<AtomicUsize>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let number = next.fetch_add(1, Ordering::Relaxed) as u64;
+                    let conn = ConnId::accepted(number);
+                    self.clone().start(stream, conn, |handle| {
+                        PeerEvent::Accepted(conn, port, handle)
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a member's connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    /// Connects to the first of the addresses that answers.
+    pub fn dial(self, conn: ConnId, addresses: Vec<String>, timeout: Duration) {
+        tokio::spawn(async move {
+            let reached = tokio::time::timeout(timeout, reach(&addresses)).await;
+            match reached {
+                Ok(Ok(stream)) => self.start(stream, conn, |h| PeerEvent::Dialed(conn, h)),
+                Ok(Err(error)) => {
+                    tracing::debug!(?addresses, %error, "a member is not to be reached");
+                    self.tell(PeerEvent::Closed(conn));
+                }
+                Err(_) => {
+                    tracing::debug!(?addresses, "a member is not to be reached in time");
+                    self.tell(PeerEvent::Closed(conn));
+                }
+            }
+        });
+    }
+
+    fn tell(&self, event: PeerEvent) {
+        let _ = self.core.send(CoreInput::Peer(event));
+    }
+
+    fn start(self, stream: TcpStream, conn: ConnId, event: impl FnOnce(LinkHandle) -> PeerEvent) {
+        let _ = stream.set_nodelay(true);
+        if self.keep_alive {
+            let _ = socket2::SockRef::from(&stream).set_keepalive(true);
+        }
+        let (from, to) = stream.into_split();
+        let (jobs, inbox) = unbounded_channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        // The reader waits for the core to know of the connection.
+        let (known, ready) = tokio::sync::oneshot::channel::<()>();
+        let net = self.clone();
+        let reader = tokio::spawn(async move {
+            let _ = ready.await;
+            net.read(from, conn).await;
+            net.tell(PeerEvent::Closed(conn));
+        });
+        let handle = LinkHandle {
+            jobs,
+            queued: queued.clone(),
+            reader: reader.abort_handle(),
+        };
+        self.tell(event(handle));
+        let _ = known.send(());
+        tokio::spawn(async move {
+            if self.write(to, inbox, &queued).await.is_err() {
+                self.tell(PeerEvent::Closed(conn));
+            }
+        });
+    }
+
+    async fn read(&self, mut from: OwnedReadHalf, conn: ConnId) {
+        let room = Arc::new(Semaphore::new(UNREAD_BYTES));
+        let mut buffer = vec![0; READ_STEP];
+        while let Ok(read) = from.read(&mut buffer).await {
+            if read == 0 {
+                return;
+            }
+            let Ok(permit) = room.clone().acquire_many_owned(read as u32).await else {
+                return;
+            };
+            self.tell(PeerEvent::Bytes(conn, buffer[..read].to_vec(), permit));
+        }
+    }
+
+    async fn write(
+        &self,
+        mut to: OwnedWriteHalf,
+        mut inbox: UnboundedReceiver<Job>,
+        queued: &AtomicUsize,
+    ) -> io::Result<()> {
+        let mut out = Vec::new();
+        while let Some(job) = inbox.recv().await {
+            let mut job = Some(job);
+            while let Some(now) = job.take() {
+                match now {
+                    Job::Bytes(bytes) => {
+                        queued.fetch_sub(bytes.len(), Ordering::Relaxed);
+                        if out.is_empty() {
+                            out = bytes;
+                        } else {
+                            out.extend_from_slice(&bytes);
+                        }
+                        if out.len() < WRITE_STEP {
+                            job = inbox.try_recv().ok();
+                        }
+                        continue;
+                    }
+                    Job::Snapshot(mut outgoing) => {
+                        flush(&mut to, &mut out).await?;
+                        while outgoing
+                            .step(&self.shared, NODES_PER_HOLD, &mut out)
+                            .map_err(|_| io::ErrorKind::Interrupted)?
+                        {
+                            flush(&mut to, &mut out).await?;
+                        }
+                    }
+                    Job::Log { after, upto } => {
+                        flush(&mut to, &mut out).await?;
+                        self.send_log(&mut to, after, upto).await?;
+                    }
+                    Job::Close => {
+                        let end = async {
+                            flush(&mut to, &mut out).await?;
+                            to.shutdown().await
+                        };
+                        let _ = tokio::time::timeout(LAST_WORDS, end).await;
+                        return Ok(());
+                    }
+                }
+            }
+            flush(&mut to, &mut out).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the log in a thread and sends what it gives.
+    async fn send_log(&self, to: &mut OwnedWriteHalf, after: i64, upto: i64) -> io::Result<()> {
+        let (parts, mut inbox) = tokio::sync::mpsc::channel(2);
+        let (files, dirs) = (self.files.clone(), self.dirs.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            read_log(&*files, &dirs, after, upto, |part| {
+                parts.blocking_send(part).is_ok()
+            })
+        });
+        while let Some(part) = inbox.recv().await {
+            to.write_all(&part).await?;
+        }
+        match reading.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, after = format_args!("0x{after:x}"), "the log could not be read for a learner");
+                Err(io::Error::other(error))
+            }
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+async fn flush(to: &mut OwnedWriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
+    if !out.is_empty() {
+        to.write_all(out).await?;
+        out.clear();
+        if out.capacity() > 4 * WRITE_STEP {
+            *out = Vec::new();
+        }
+    }
+    Ok(())
+}
+
+/// Hands on the transactions behind `after` up to `upto` as a leader sends them to a learner:
+/// PROPOSAL and COMMIT for each.
+fn read_log(
+    files: &dyn Files,
+    dirs: &DataDirs,
+    after: i64,
+    upto: i64,
+    mut send: impl FnMut(Vec<u8>) -> bool,
+) -> Result<(), StoreError> {
+    let logs = dirs.logs(files)?;
+    let mut scan = LogScan::new(files, logs, after + 1, Some(after), i32::MAX as usize);
+    let mut part = Vec::new();
+    let mut last = after;
+    while last < upto && scan.advance()? {
+        let Some(entry) = scan.entry() else {
+            break;
+        };
+        if entry.zxid <= last {
+            continue;
+        }
+        last = entry.zxid;
+        let txn = entry.payload.into();
+        let zxid = entry.zxid;
+        FromLeader::Proposal { zxid, txn }.encode(&mut part);
+        FromLeader::Commit { zxid }.encode(&mut part);
+        if part.len() >= WRITE_STEP && !send(std::mem::take(&mut part)) {
+            return Ok(());
+        }
+    }
+    if !part.is_empty() {
+        send(part);
+    }
+    if last < upto {
+        return Err(StoreError::Truncate {
+            zxid: upto,
+            what: format!("the log ends at {last:#x}"),
+        });
+    }
+    Ok(())
+}
+
+/// All addresses in turn, names resolved anew.
+async fn reach(addresses: &[String]) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Opens a port for members.
+pub fn listen(host: Option<&str>, port: u16) -> io::Result<TcpListener> {
+    clients::listen(host, port, 0)
+}
