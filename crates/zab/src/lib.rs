@@ -5,7 +5,6 @@
 
 pub mod boot;
 mod core;
-#[allow(dead_code, reason = "its users come with the next commits")]
 mod election;
 mod handler;
 mod history;
@@ -13,18 +12,14 @@ mod incoming;
 pub mod io;
 mod leader;
 mod learner;
-#[allow(dead_code, reason = "its users come with the next commits")]
 mod links;
-#[allow(dead_code, reason = "its users come with the next commits")]
 mod out;
 mod peer;
-#[allow(dead_code, reason = "its users come with the next commits")]
 mod quorum;
 mod reconfig;
 pub mod status;
 mod store;
 mod sync;
-#[allow(dead_code, reason = "its users come with the next commits")]
 mod vote;
 #[cfg(test)]
 mod vote_testing;
