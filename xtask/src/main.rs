@@ -43,8 +43,13 @@ cargo xtask fuzz [TARGET...] [--for TIME] [--replay FILE]
 cargo xtask demo kafka
     a real Apache Kafka on Zooid: downloads, builds, runs, tells what it sees
 
-cargo xtask bench-compare
-    Zooid and Apache ZooKeeper in turn under the same loads; writes bench/RESULTS.md
+cargo xtask bench-compare [--quick] [--only ROW]... [--rounds COUNT]
+    Zooid, Apache ZooKeeper and a bare echo in turn under the same loads; writes
+    bench/RESULTS.md, or with --only prints some rows. `bench-compare rows` says what the rows are.
+
+cargo xtask bench-scale [--large] [--quick] [--only PART]...
+    how costs grow with nodes, sessions, watches, children and values; writes bench/SCALE.md
+    and plots beside it. With --large up to ten million nodes.
 
 cargo xtask bench-instructions [--update]
     counts the instructions of small pieces (crates/microbench) and compares them with
@@ -70,7 +75,12 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["tidy"] => tidy::print(),
         ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["demo", "kafka"] => demo::kafka(),
-        ["bench-compare"] => bench::compare(),
+        ["bench-compare", "rows"] => {
+            print!("{}", bench::rows());
+            Ok(true)
+        }
+        ["bench-compare", rest @ ..] => bench::compare(rest),
+        ["bench-scale", rest @ ..] => bench::scale(rest),
         ["sim", rest @ ..] => sim::sim(rest),
         ["bench-instructions"] => instructions::run(false),
         ["bench-instructions", "--update"] => instructions::run(true),
