@@ -276,6 +276,11 @@ impl Leader {
         self.inform(core);
     }
 
+    /// Whether a quorum has its history.
+    pub(crate) fn is_established(&self) -> bool {
+        self.phase == Phase::Broadcast
+    }
+
     fn try_fix_epoch(&mut self, core: &mut Core) {
         let counted = self.connecting.contains(&core.params.sid)
             && core.committed.contains_quorum(&self.connecting);
