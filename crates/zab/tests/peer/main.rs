@@ -1,4 +1,5 @@
 //! Peers in ensembles, and against packets as Java sends and expects them.
 
 mod ensemble;
+mod storm;
 mod world;
