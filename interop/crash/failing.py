@@ -61,7 +61,8 @@ def the_log_fails(folder, op, *expected):
             pass
     code = process.ended()
     same(code, 1, "exit code")
-    contains(process.said(), *expected, "Input/output error", os.path.join(folder, "data", LOG), "nothing more is acknowledged")
+    contains(process.said(), *expected, "Input/output error", os.path.join(folder, "data", LOG),
+             "nothing more is acknowledged")
     same(process.calls(), ["fails"], "what the log asked of the disk, which is never asked again")
 
     process = Failing(folder)
