@@ -2,4 +2,5 @@
 
 mod ensemble;
 mod storm;
+mod traces;
 mod world;
