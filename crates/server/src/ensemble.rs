@@ -184,6 +184,7 @@ impl Runner {
                 self.disk.stop();
                 return Ok(());
             }
+            self.show(false);
             let next = self.member.next_tick_ms(self.clock.now());
             let until = self.clock.instant(next).into();
             tokio::select! {
