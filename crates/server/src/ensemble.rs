@@ -265,12 +265,13 @@ impl Runner {
             match effect {
                 Effect::Dial {
                     conn,
+                    port,
                     addresses,
                     timeout_ms,
                     ..
                 } => {
                     let timeout = Duration::from_millis(timeout_ms);
-                    self.net.clone().dial(conn, addresses, timeout);
+                    self.net.clone().dial(conn, port, addresses, timeout);
                 }
                 Effect::Send { conn, bytes } => {
                     if let Some(link) = self.links.get(&conn)
