@@ -279,6 +279,11 @@ impl World {
         self.propose_kind(sid, 5, &[0; 8])
     }
 
+    /// The zxid of the next transaction.
+    pub(crate) fn next_zxid(&self, sid: Sid) -> i64 {
+        self.servers[&sid].last_proposed + 1
+    }
+
     pub(crate) fn propose_kind(&mut self, sid: Sid, kind: i32, body: &[u8]) -> i64 {
         let server = self.servers.get_mut(&sid).unwrap();
         server.last_proposed += 1;
