@@ -948,7 +948,8 @@ impl Bench {
             bench.input(Input::Dialed { conn });
         }
         let config = world::config(5, 0, 0);
-        for conn in bench.election[..2].to_vec() {
+        let supporters = [bench.election[0], bench.election[1]];
+        for conn in supporters {
             let mut body = 0i32.to_be_bytes().to_vec();
             for field in [5i64, 0, 1, 0] {
                 body.extend_from_slice(&field.to_be_bytes());
