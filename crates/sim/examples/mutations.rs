@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     for (guard, scenarios) in WATCHED {
         let name = match guard {
             #[cfg(feature = "mutations")]
-            Guard::Peer(guard) => format!("{guard:?}"),
+            Guard::Peer(guards) => format!("{:?}", guards[0]),
             Guard::Driver(guard) => format!("{guard:?}"),
         };
         if !name.contains(&only) {

@@ -152,6 +152,10 @@ pub struct Plan {
     pub reconfig: bool,
     /// After so many transactions a server writes a snapshot and purges what is before it.
     pub snapshot_every: u64,
+    /// The servers whose bit is set purge old logs.
+    pub purging: u64,
+    /// Faults that do not come from the seed.
+    pub scripted: Vec<Fault>,
     /// A guard that is taken away to see whether that is found.
     pub without: Option<Guard>,
     /// What goes wrong.
@@ -191,11 +195,16 @@ impl Plan {
                 .map(|_| dice.below(100_000) as i64 - 50_000)
                 .collect(),
             clients: dice.of(&[1, 3, 6]),
-            think_us: dice.of(&[20_000, 300_000, 3_000_000]) * minutes,
+            think_us: match minutes {
+                1 => dice.of(&[3_000, 20_000, 100_000]),
+                _ => dice.of(&[20_000, 300_000, 3_000_000]) * minutes,
+            },
             storm_us,
             calm_us: tick_ms * 1000 * 100 + 30_000_000,
             reconfig: groups_are_none && dice.once_in(3),
             snapshot_every: dice.of(&[3, 20, 200, 1_000_000]),
+            purging: dice.any() | dice.any(),
+            scripted: Vec::new(),
             without: None,
             faults: Vec::new(),
         };
@@ -233,6 +242,8 @@ impl Plan {
         plan.keep_up();
         let allowed = kinds.iter().fold(0, |mask, kind| mask | 1 << kind);
         plan.faults = choose(&plan, allowed, count);
+        plan.faults.append(&mut plan.scripted);
+        plan.faults.sort_by_key(|fault| fault.at_us);
         plan
     }
 

@@ -4,15 +4,15 @@
 #[cfg(feature = "mutations")]
 use zooid_zab::mutations::Guard as Peer;
 
-use super::plan::Plan;
+use super::plan::{Fault, Kind, Plan, Whom};
 use super::run::{Outcome, run};
 
 /// A guard of the protocol that a test takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// One in the peers.
+    /// One in the peers, and others that would hide its absence.
     #[cfg(feature = "mutations")]
-    Peer(Peer),
+    Peer(&'static [Peer]),
     /// One in what drives a peer.
     Driver(Driver),
 }
@@ -65,8 +65,12 @@ impl Scenario {
         let mut plan = self.plan(seed);
         plan.without = without;
         #[cfg(feature = "mutations")]
-        if let Some(Guard::Peer(guard)) = without {
-            zooid_zab::mutations::take_away(Some(guard));
+        match without {
+            Some(Guard::Peer([one])) => zooid_zab::mutations::take_away(Some(*one)),
+            Some(Guard::Peer([one, other, ..])) => {
+                zooid_zab::mutations::take_both_away(*one, *other);
+            }
+            _ => {}
         }
         let outcome = run(&plan, false);
         #[cfg(feature = "mutations")]
@@ -184,6 +188,7 @@ pub const SCENARIOS: &[Scenario] = &[
         count: 40,
         shape: |plan| {
             forgetful(plan);
+            plan.purging = 0b001;
             plan.latency_us = (5_000, 20_000);
             plan.cuts = 1;
             plan.think_us = 20_000;
@@ -232,10 +237,26 @@ pub const SCENARIOS: &[Scenario] = &[
         number: 10,
         name: "a log with a state in the middle is never served across it",
         kinds: &[KILL, POWER, KILL_AT],
-        count: 30,
+        count: 3,
         shape: |plan| {
             from_log(plan);
             plan.think_us = 20_000;
+            plan.voters = 5;
+            plan.purging = 0b00111;
+            // Two fall behind; one comes back and leads; then comes the other.
+            let kill = |s, at_us, lasts_us| Fault {
+                at_us,
+                kind: Kind::Kill(Whom::Server(s)),
+                lasts_us,
+            };
+            let second = 1_000_000;
+            plan.scripted = vec![
+                kill(3, 15 * second, 15 * second),
+                kill(4, 15 * second, 35 * second),
+                kill(2, 40 * second, 5 * second),
+                kill(1, 40 * second, second),
+                kill(0, 40 * second, second),
+            ];
         },
         marks: &["SNAP", "transactions from the log"],
     },
@@ -266,9 +287,13 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         number: 15,
         name: "candidates with one epoch, and followers that crash between promise and answer",
-        kinds: &[POWER_AT, KILL_AT, ISOLATE, ONE_WAY],
-        count: 40,
-        shape: |plan| plan.disk_us = (5_000, 20_000),
+        kinds: &[POWER_AT, KILL_AT, ISOLATE, SPLIT, SPLIT],
+        count: 120,
+        shape: |plan| {
+            plan.voters = 5;
+            plan.disk_us = (5_000, 20_000);
+            plan.storm_us = 20_000_000;
+        },
         marks: &["an ACKEPOCH that tells only a position"],
     },
     Scenario {
@@ -302,9 +327,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         number: 19,
         name: "votes are split, lost, late",
-        kinds: &[CUT, ONE_WAY, MUTE, DEAF, PAUSE],
+        kinds: &[CUT, ONE_WAY, MUTE, DEAF, PAUSE, KILL],
         count: 30,
-        shape: plain,
+        shape: |plan| plan.think_us = 20_000,
         marks: &["a leader was established"],
     },
     Scenario {
@@ -392,49 +417,48 @@ pub const SCENARIOS: &[Scenario] = &[
 /// A guard, and the scenarios in which its absence is found.
 pub const WATCHED: &[(Guard, &[u8])] = &[
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::AckAfterFlush), &[1]),
+    (Guard::Peer(&[Peer::AckAfterFlush]), &[1]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::HistoryAckAfterFlush), &[1]),
+    (Guard::Peer(&[Peer::HistoryAckAfterFlush]), &[1]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::EpochAfterHistory), &[2]),
+    (Guard::Peer(&[Peer::EpochAfterHistory]), &[2]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::OwnAckAfterFlush), &[1]),
+    (Guard::Peer(&[Peer::OwnAckAfterFlush]), &[1]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::OutstandingForwarded), &[3]),
+    (Guard::Peer(&[Peer::OutstandingForwarded]), &[3]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::EarlyCommitKept), &[4]),
+    (Guard::Peer(&[Peer::EarlyCommitKept]), &[4]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::BarrierAtState), &[10]),
+    (Guard::Peer(&[Peer::BarrierAtState]), &[10]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::QuietBeforeVote), &[13]),
+    (Guard::Peer(&[Peer::QuietBeforeVote]), &[13]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::PromiseAfterFlush), &[15]),
+    (Guard::Peer(&[Peer::PromiseAfterFlush]), &[15]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::LeaderInfoAfterFlush), &[15]),
+    (Guard::Peer(&[Peer::LeaderInfoAfterFlush]), &[15]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::NoSecondPromise), &[15]),
+    (Guard::Peer(&[Peer::NoSecondPromise]), &[15]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::EpochAboveAll), &[16]),
+    (Guard::Peer(&[Peer::VotersOnly]), &[17]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::VotersOnly), &[17]),
+    (
+        Guard::Peer(&[Peer::PositionsCompared, Peer::BestVoteWins]),
+        &[19],
+    ),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::PositionsCompared), &[19]),
+    (Guard::Peer(&[Peer::CommitNeedsQuorum]), &[22]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::CommitNeedsQuorum), &[22]),
+    (Guard::Peer(&[Peer::HistoryNeedsQuorum]), &[7]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::CommitInOrder), &[3]),
+    (Guard::Peer(&[Peer::ServeAfterUpToDate]), &[6]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::HistoryNeedsQuorum), &[7]),
+    (Guard::Peer(&[Peer::LonelyLeaderStops]), &[22]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::ServeAfterUpToDate), &[6]),
+    (Guard::Peer(&[Peer::SilentLeaderLeft]), &[23]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::LonelyLeaderStops), &[22]),
+    (Guard::Peer(&[Peer::BothQuorums]), &[25]),
     #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::SilentLeaderLeft), &[22]),
-    #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::BothQuorums), &[25]),
-    #[cfg(feature = "mutations")]
-    (Guard::Peer(Peer::HandOverEnds), &[26]),
+    (Guard::Peer(&[Peer::HandOverEnds]), &[26]),
     (Guard::Driver(Driver::BrokenStateDropped), &[5]),
     (Guard::Driver(Driver::TruncationDropsStates), &[7]),
     (Guard::Driver(Driver::TruncationDurable), &[9]),

@@ -586,6 +586,12 @@ impl World {
         self.sessions.delivered(txn.zxid, origin)?;
         self.tally.delivered += 1;
         let process = self.servers[s].process.as_ref().expect("it runs");
+        if !matches!(process.role, Role::Leading { .. }) {
+            return Err(format!(
+                "I5: {:x} is delivered before its leader does",
+                txn.zxid
+            ));
+        }
         if let Role::Leading { epoch: leads, .. } = process.role {
             if process.deposed {
                 return Err(format!("R2: {:x} is committed after a hand-over", txn.zxid));
@@ -640,8 +646,9 @@ impl World {
                         self.histories.tail(logged, 6)
                     ));
                 }
-                checked =
-                    checked.and_then(|()| self.order.established(epoch, chain, &self.histories));
+                checked = checked
+                    .and_then(|()| self.order.established(epoch, chain, &self.histories))
+                    .and_then(|()| self.held_by_quorum(s, epoch));
             }
             Role::Following { .. } => self.mark("a follower serves"),
             Role::Observing { .. } => self.mark("an observer serves"),
@@ -654,6 +661,15 @@ impl World {
         if let Role::Leading { epoch, .. } = role {
             self.begin_to_lead(s, epoch);
         }
+    }
+
+    /// A leader is established: a quorum has its epoch, and with that (D3) its history.
+    fn held_by_quorum(&mut self, s: usize, epoch: i64) -> Result<(), String> {
+        let config = self.process(s).config.clone();
+        let members = self.configurations.read(&config);
+        let servers = &self.servers;
+        let image = |id: i64| Some(&servers.get(id as usize - 1)?.disk.image);
+        check::commit::epoch_on_a_quorum(&members, epoch, image)
     }
 
     /// The history in the log and snapshots of a server, with what is on its way to the disk.

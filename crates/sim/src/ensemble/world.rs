@@ -513,7 +513,7 @@ impl World {
         }
         server.disk.image.snapshot(&machine);
         self.mark("a snapshot");
-        if choice.is_multiple_of(2) {
+        if self.plan.purging >> s & 1 == 1 {
             let keep = 1 + choice as usize / 2 % 2;
             let zxid = self.servers[s].disk.image.purge(keep);
             self.mark("a purged log");

@@ -41,15 +41,16 @@ impl Configurations {
                     .map(|data| String::from_utf8_lossy(&data).into_owned()),
             );
         }
-        let mut all = Vec::new();
-        for text in texts {
-            if !self.read.contains_key(&text) {
-                let members = Membership::parse(&text, true).unwrap_or_default();
-                self.read.insert(text.clone(), members);
-            }
-            all.push(self.read[&text].clone());
+        texts.iter().map(|text| self.read(text)).collect()
+    }
+
+    /// The members of a text.
+    pub fn read(&mut self, text: &str) -> Membership {
+        if !self.read.contains_key(text) {
+            let members = Membership::parse(text, true).unwrap_or_default();
+            self.read.insert(text.to_owned(), members);
         }
-        all
+        self.read[text].clone()
     }
 
     /// A server says that a configuration is in force.
