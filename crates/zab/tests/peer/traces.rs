@@ -1084,3 +1084,46 @@ fn reconfiguration_is_refused_where_it_is_off() {
         Err(zooid_proto::ErrorCode::ReconfigDisabled)
     );
 }
+
+#[test]
+fn a_learner_that_waits_for_the_others_may_be_silent() {
+    let mut bench = Bench::lead_of_five();
+    let conn = bench.join(1, 1, 0, 0, 0);
+    bench.join(2, 2, 0, 0, 0);
+    bench.give(conn, &ack(0x1_0000_0000));
+    // Longer than syncLimit, shorter than initLimit: the second loads its state.
+    bench.pass(15_000);
+    assert!(!bench.closed(conn));
+    assert!(matches!(bench.role(), Role::Leading { serving: false, .. }));
+    bench.pass(6_000);
+    assert!(bench.closed(conn));
+    assert_eq!(bench.role(), Role::Looking);
+}
+
+#[test]
+fn a_server_whose_data_are_gone_votes_for_nobody() {
+    // TRUNC to before all that is left: nothing remains, and its word would stand for data that it
+    // has acknowledged and no longer has.
+    let (mut bench, conn) = Bench::follow(boot(1, 3, &[(0x3_0000_0001, 0x3_0000_0005)]));
+    bench.give(conn, "00000011 0000000400000000 00000004 00010000 ffffffff");
+    bench.hold = true;
+    bench.give(conn, "0000000e 0000000300000003 ffffffff ffffffff");
+    let token = bench.held.pop().expect("the cut is asked for");
+    let before = bench.done.len();
+    bench.input(Input::CannotTruncate { token });
+    assert_eq!(bench.role(), Role::Looking);
+    assert_eq!(bench.peer.status().last_zxid, 0);
+    let votes: Vec<String> = bench.done[before..]
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Send { conn, bytes } if bench.election.contains(conn) => Some(hex(bytes)),
+            _ => None,
+        })
+        .collect();
+    // State LOOKING, for itself, zxid -1.
+    let lost = "000000000000000000000001ffffffffffffffff";
+    assert!(
+        !votes.is_empty() && votes.iter().all(|vote| vote.contains(lost)),
+        "{votes:?}"
+    );
+}
