@@ -56,6 +56,8 @@ pub(crate) struct Leader {
     phase: Phase,
     /// When it gives up waiting, before broadcast.
     deadline: u64,
+    /// When to give up because too few are connected of those that came.
+    deserted_at: Option<u64>,
     /// The epoch to be, at least.
     proposed: i64,
     connecting: BTreeSet<Sid>,
@@ -94,6 +96,7 @@ impl Leader {
             vote,
             phase: Phase::Discovery,
             deadline: core.now + core.ticks(core.params.init_limit),
+            deserted_at: None,
             proposed: core.store.accepted() + 1,
             connecting: BTreeSet::from([sid]),
             electing: voters_only.clone(),
@@ -269,6 +272,9 @@ impl Leader {
         let handler = self.handlers.get_mut(&conn).expect("the caller has it");
         handler.stage = Stage::Waiting;
         let sid = handler.sid;
+        if self.may_be_established(core) {
+            self.deserted_at = None;
+        }
         if self.phase == Phase::Discovery {
             // Whoever comes may raise the epoch, but only voters are counted.
             if !without(Guard::EpochAboveAll) {
@@ -762,8 +768,23 @@ impl Leader {
             });
         if let Some((twin, accepted)) = twin {
             self.joined(twin, accepted, core);
+        } else if self.phase != Phase::Broadcast && !self.may_be_established(core) {
+            // Those that are left may have lost their voter for good: a tick for it to come back,
+            // not all of initLimit.
+            let at = core.now + core.params.tick_ms;
+            self.deserted_at.get_or_insert(at);
         }
         self.try_stop(core);
+    }
+
+    /// Whether those that are connected can be a quorum.
+    fn may_be_established(&self, core: &Core) -> bool {
+        let known = self.handlers.values().filter(|handler| handler.is_known());
+        let mut sids: BTreeSet<Sid> = known.map(|handler| handler.sid).collect();
+        sids.insert(core.params.sid);
+        let voters = sids.iter().filter(|sid| core.committed.is_voter(**sid));
+        let voters: BTreeSet<Sid> = voters.copied().collect();
+        core.committed.contains_quorum(&voters)
     }
 
     fn refuse(&mut self, conn: ConnId, why: impl std::fmt::Display, core: &mut Core) {
@@ -773,7 +794,8 @@ impl Leader {
 
     pub(crate) fn next_timeout(&self) -> u64 {
         let waiting = (self.phase != Phase::Broadcast).then_some(self.deadline);
-        [waiting, self.stopping]
+        let deserted = self.deserted_at.filter(|_| self.phase != Phase::Broadcast);
+        [waiting, deserted, self.stopping]
             .into_iter()
             .flatten()
             .fold(self.next_half_tick, u64::min)
@@ -783,6 +805,11 @@ impl Leader {
         if self.phase != Phase::Broadcast && core.now >= self.deadline {
             let why = format!("no quorum within initLimit ({:?})", self.phase);
             core.leave(Next::Look, why);
+            return;
+        }
+        let deserted = self.deserted_at.is_some_and(|at| core.now >= at);
+        if self.phase != Phase::Broadcast && deserted {
+            core.leave(Next::Look, "those who came have gone");
             return;
         }
         self.try_stop(core);
