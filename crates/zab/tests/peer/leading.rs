@@ -342,3 +342,22 @@ fn a_learner_that_waits_for_the_others_may_be_silent() {
     assert!(bench.closed(conn));
     assert_eq!(bench.role(), Role::Looking);
 }
+
+#[test]
+fn a_leader_whose_only_follower_dies_before_it_is_established_does_not_wait_for_init_limit() {
+    let mut bench = Bench::lead(boot(3, 3, &[]));
+    let conn = bench.join(1, 1, 0, 0, 0);
+    bench.input(Input::Closed { conn });
+    bench.pass(1_500);
+    assert!(matches!(bench.role(), Role::Leading { serving: false, .. }));
+    bench.pass(1_000);
+    assert_eq!(bench.role(), Role::Looking);
+    // One that comes back in time is waited for.
+    let mut bench = Bench::lead(boot(3, 3, &[]));
+    let conn = bench.join(1, 1, 0, 0, 0);
+    bench.input(Input::Closed { conn });
+    bench.pass(1_500);
+    bench.join(4, 1, 0, 0, 0);
+    bench.pass(3_000);
+    assert!(matches!(bench.role(), Role::Leading { serving: false, .. }));
+}
