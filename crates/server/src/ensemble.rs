@@ -1,17 +1,18 @@
 //! A member of an ensemble: its sockets, its disk and its clock around [`Member`].
 
 pub mod disk;
+pub mod members;
 pub mod net;
 
 use crate::clock::Clock;
 use crate::run::StartError;
 use crate::state::{CoreInput, Seen};
 use disk::MemberDisk;
+use members::Ports;
 use net::{LinkHandle, Net, PeerEvent};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 use zooid_config::{Config, EnsembleConfig, Membership};
@@ -20,7 +21,7 @@ use zooid_node::recover::Tail;
 use zooid_node::transfer::{Incoming, Outgoing};
 use zooid_node::{Settings, Shared};
 use zooid_store::epochs::Epochs;
-use zooid_zab::{Boot, ConnId, Effect, Input, Params, Port, Role};
+use zooid_zab::{Boot, ConnId, Effect, Input, Params, Role};
 
 /// Inputs that the core takes before it looks at the time and hands transactions to the disk.
 const INPUTS_PER_TURN: usize = 1024;
@@ -71,7 +72,7 @@ pub fn boot(
             seed,
         },
         config: membership.to_string(),
-        next_config: None,
+        next_config: config.next_membership.as_ref().map(Membership::to_string),
         accepted_epoch: epochs.accepted,
         current_epoch: epochs.current,
         last_zxid,
@@ -89,42 +90,13 @@ fn packet_limit(config: &Config) -> usize {
         .saturating_mul(2)
 }
 
-/// Opens the ports for other members.
-pub fn listen(
-    membership: &Membership,
-    ensemble: &EnsembleConfig,
-    net: &Net,
-) -> Result<(), StartError> {
-    let own = membership.members.get(&ensemble.sid);
-    let addresses = own.map_or(&[][..], |own| &own.addresses);
-    let next = Arc::new(AtomicUsize::new(0));
-    for address in addresses {
-        let host = (!ensemble.listen_on_all).then_some(address.host.as_str());
-        let ports = [
-            (Port::Quorum, address.quorum_port),
-            (Port::Election, address.election_port),
-        ];
-        for (port, number) in ports {
-            let listener = net::listen(host, number).map_err(|source| StartError::Listen {
-                address: format!("{}:{number}", host.unwrap_or("*")),
-                source,
-                hint: "; it is the address of this member in the list of members",
-            })?;
-            tokio::spawn(net.clone().accept(listener, port, next.clone()));
-        }
-        if ensemble.listen_on_all {
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// The one task that agreement and state machine run in.
 pub struct Runner {
     member: Member,
     shared: Arc<Shared>,
     net: Net,
     disk: MemberDisk,
+    ports: Ports,
     clock: Clock,
     settings: Settings,
     links: BTreeMap<ConnId, LinkHandle>,
@@ -143,6 +115,7 @@ impl Runner {
         shared: Arc<Shared>,
         net: Net,
         disk: MemberDisk,
+        ports: Ports,
         clock: Clock,
     ) -> Runner {
         let seen = Arc::new(Mutex::new(Seen {
@@ -158,6 +131,7 @@ impl Runner {
             shared,
             net,
             disk,
+            ports,
             clock,
             links: BTreeMap::new(),
             incoming: None,
@@ -313,7 +287,13 @@ impl Runner {
                     tell(role);
                     self.show(true);
                 }
-                Effect::Config(text) => tracing::info!(members = text, "the members have changed"),
+                Effect::Config(text) => {
+                    tracing::info!(members = text, "a list of members is in force");
+                    match Membership::parse(&text, true) {
+                        Ok(membership) => self.ports.follow(&membership),
+                        Err(error) => unreachable!("agreement has read it: {error}"),
+                    }
+                }
                 Effect::Stopped => self.stopped = true,
                 Effect::Fatal(what) => return Err(StartError::Ensemble(what)),
                 other => unreachable!("{other:?} is the member's own"),
