@@ -187,7 +187,8 @@ fn stats(log: &str) -> Option<String> {
 fn cargo(host: &str, words: &[&str], behind: &[&str]) -> Result<()> {
     let status = Command::new("cargo")
         .args(words)
-        .args(["--quiet", "--locked", "--release", "--target", host])
+        // Not `--locked`: a crate that gets a library need not think of this workspace.
+        .args(["--quiet", "--release", "--target", host])
         .args(behind)
         .current_dir(repo().join("fuzz"))
         .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"))

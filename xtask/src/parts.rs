@@ -214,6 +214,12 @@ pub(crate) const PARTS: &[Part] = &[
         tools: JAVA,
     },
     suite(
+        "ensemble",
+        "ensembles of Zooid, of Apache ZooKeeper and of both; one that moves from the one to the other and back",
+        true,
+        &["python3-venv", "java", "mvn"],
+    ),
+    suite(
         "kafka",
         "two Kafka brokers, killed and restarted servers",
         true,

@@ -51,7 +51,10 @@ async fn open_with(
                 let us = start.elapsed().as_micros() as u64;
                 latency_us.saturating_record(us.max(1));
                 progress.add(1);
-                if number >= abandon {
+                if number < abandon {
+                    // A reset: a goodbye would keep the port taken for a minute, and ports end.
+                    connection.stream.set_zero_linger()?;
+                } else {
                     connection.replies.shrink();
                     open.push(connection);
                 }

@@ -158,6 +158,7 @@ impl Runner {
                 self.disk.stop();
                 return Ok(());
             }
+            self.show(false);
             let next = self.member.next_tick_ms(self.clock.now());
             let until = self.clock.instant(next).into();
             tokio::select! {
@@ -238,12 +239,13 @@ impl Runner {
             match effect {
                 Effect::Dial {
                     conn,
+                    port,
                     addresses,
                     timeout_ms,
                     ..
                 } => {
                     let timeout = Duration::from_millis(timeout_ms);
-                    self.net.clone().dial(conn, addresses, timeout);
+                    self.net.clone().dial(conn, port, addresses, timeout);
                 }
                 Effect::Send { conn, bytes } => {
                     if let Some(link) = self.links.get(&conn)

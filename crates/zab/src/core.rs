@@ -10,8 +10,9 @@ use zooid_proto::quorum::{FromLeader, FromLearner, Limits};
 use crate::boot::Params;
 use crate::election::{ElectionEvent, Elections, Vote};
 use crate::io::{ConnId, Effect, Port, Proposal, Sid};
+use crate::mutations::{Guard, without};
 use crate::out::Out;
-use crate::quorum::Verifier;
+use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
 use crate::store::Store;
 
@@ -83,6 +84,12 @@ impl Core {
     /// The newest configuration that was seen.
     pub(crate) fn last_seen(&self) -> &Arc<Verifier> {
         self.seen.as_ref().unwrap_or(&self.committed)
+    }
+
+    /// Counts in all configurations that must agree.
+    pub(crate) fn tracker(&self) -> Tracker {
+        let seen = self.seen.as_ref().filter(|_| !without(Guard::BothQuorums));
+        Tracker::new(&self.committed, seen)
     }
 
     /// So many ticks, in ms.

@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tracing::{debug, info};
-use zooid_proto::quorum::{
-    ForwardedRequest, FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder,
-};
+use zooid_proto::quorum::{FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder};
 use zooid_proto::vote::PeerState;
 use zooid_proto::zxid::{counter, epoch, make};
 
 use crate::core::{Core, Next};
 use crate::election::Vote;
-use crate::handler::{Handler, Stage};
-use crate::io::{ConnId, Effect, Forwarded, Proposal, Role, Sid};
+use crate::handler::{Handler, Stage, forwarded, retracted};
+use crate::io::{ConnId, Effect, Proposal, Role, Sid};
+use crate::mutations::{Guard, without};
 use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
 use crate::store::{Durable, Pending};
@@ -70,6 +69,8 @@ pub(crate) struct Leader {
     entering: Option<Pending<i64>>,
     handlers: BTreeMap<ConnId, Handler>,
     last_proposed: i64,
+    /// The last own transaction that was counted.
+    own_acked: i64,
     outstanding: VecDeque<Outstanding>,
     syncs: VecDeque<(i64, ConnId)>,
     next_half_tick: u64,
@@ -103,6 +104,7 @@ impl Leader {
             entering: None,
             handlers: BTreeMap::new(),
             last_proposed: position,
+            own_acked: position,
             outstanding: VecDeque::new(),
             syncs: VecDeque::new(),
             next_half_tick: core.now + core.params.tick_ms / 2,
@@ -269,16 +271,26 @@ impl Leader {
         let sid = handler.sid;
         if self.phase == Phase::Discovery {
             // Whoever comes may raise the epoch, but only voters are counted.
-            self.proposed = self.proposed.max(accepted + 1);
+            if !without(Guard::EpochAboveAll) {
+                self.proposed = self.proposed.max(accepted + 1);
+            }
             self.connecting.insert(sid);
             self.try_fix_epoch(core);
         }
         self.inform(core);
     }
 
+    /// Whether a quorum has its history.
+    pub(crate) fn is_established(&self) -> bool {
+        self.phase == Phase::Broadcast
+    }
+
     fn try_fix_epoch(&mut self, core: &mut Core) {
-        let counted = self.connecting.contains(&core.params.sid)
-            && core.committed.contains_quorum(&self.connecting);
+        let quorum = match without(Guard::VotersOnly) {
+            true => self.connecting.len() > core.committed.voters().len() / 2,
+            false => core.committed.contains_quorum(&self.connecting),
+        };
+        let counted = self.connecting.contains(&core.params.sid) && quorum;
         if self.phase != Phase::Discovery || !counted {
             return;
         }
@@ -288,6 +300,9 @@ impl Leader {
         }
         self.phase = Phase::Accepting;
         self.accepting = Some(core.store.accept_epoch(self.proposed, &mut core.out));
+        if without(Guard::LeaderInfoAfterFlush) {
+            self.persisted(core);
+        }
     }
 
     /// LEADERINFO to all that wait for it. Needs the proof that the epoch is on the disk.
@@ -311,7 +326,7 @@ impl Leader {
     pub(crate) fn persisted(&mut self, core: &mut Core) {
         if self.phase == Phase::Accepting
             && let Some(pending) = &self.accepting
-            && let Some(durable) = core.store.settled(pending)
+            && let Some(durable) = core.store.settled(pending, Guard::LeaderInfoAfterFlush)
         {
             self.accepted = Some(durable);
             self.phase = Phase::Electing;
@@ -322,7 +337,7 @@ impl Leader {
         }
         if self.phase == Phase::Synchronizing
             && let Some(pending) = &self.entering
-            && let Some(own) = core.store.settled(pending)
+            && let Some(own) = core.store.settled(pending, Guard::OwnAckAfterFlush)
         {
             self.count_own_newleader(own, core);
         }
@@ -342,7 +357,8 @@ impl Leader {
         }
         // Without an epoch it tells its position only: it had promised itself to this epoch before.
         if let Some(current) = current {
-            if (i64::from(current), position) > self.summary {
+            let more = (i64::from(current), position) > self.summary;
+            if more && !without(Guard::PositionsCompared) {
                 let why = format!(
                     "server {sid} has seen more: epoch {current}, 0x{position:x} against {}, 0x{:x}",
                     self.summary.0, self.summary.1
@@ -370,7 +386,7 @@ impl Leader {
             let config = core.committed.with_version(make(e, 0));
             core.see_config(config);
         }
-        self.newleader = Tracker::new(&core.committed, core.seen.as_ref());
+        self.newleader = core.tracker();
         self.entering = Some(core.store.enter_epoch(e, &mut core.out));
         let placed: Vec<(ConnId, i64)> = self
             .handlers
@@ -400,9 +416,9 @@ impl Leader {
         core.tell_learner(conn, &packet);
         // What it acknowledged on an older connection may have been cut off just now.
         for entry in &mut self.outstanding {
-            entry.tracker = without(&entry.tracker, sid);
+            entry.tracker = retracted(&entry.tracker, sid);
         }
-        if observer {
+        if observer || without(Guard::OutstandingForwarded) {
             return;
         }
         let mut after = top;
@@ -477,8 +493,9 @@ impl Leader {
 
     fn try_establish(&mut self, core: &mut Core) {
         // Java, too, goes on only with its own acknowledgement, whatever a quorum has said.
-        let own = core.store.current() == self.epoch();
-        if self.phase != Phase::Synchronizing || !own || !self.newleader.has_all_quorums() {
+        let own = self.entering.is_none();
+        let quorum = self.newleader.has_all_quorums() || without(Guard::HistoryNeedsQuorum);
+        if self.phase != Phase::Synchronizing || !own || !quorum {
             return;
         }
         let e = self.epoch();
@@ -552,7 +569,7 @@ impl Leader {
             .clone()
             .filter(|seen| seen.version() == zxid && reconfig::is_reconfig(&proposal));
         self.last_proposed = zxid;
-        let tracker = Tracker::new(&core.committed, core.seen.as_ref());
+        let tracker = core.tracker();
         let own = core.store.append(proposal.clone(), &mut core.out);
         self.outstanding.push_back(Outstanding {
             zxid,
@@ -566,16 +583,24 @@ impl Leader {
                 send_proposal(core, conn, &proposal);
             }
         }
+        if without(Guard::OwnAckAfterFlush) {
+            self.count_own_acks(core);
+        }
     }
 
     /// Own acknowledgements, for what is on the disk (release rule of ACK).
     fn count_own_acks(&mut self, core: &mut Core) {
-        for entry in &mut self.outstanding {
-            let Some(durable) = core.store.settled(&entry.own) else {
+        let counted = self.own_acked;
+        let from = self
+            .outstanding
+            .partition_point(|entry| entry.zxid <= counted);
+        for entry in self.outstanding.range_mut(from..) {
+            let Some(durable) = core.store.settled(&entry.own, Guard::OwnAckAfterFlush) else {
                 break;
             };
             assert_eq!(durable.get(), entry.zxid, "the proof of this transaction");
             entry.tracker.add(core.params.sid);
+            self.own_acked = entry.zxid;
         }
         self.try_commit(core);
     }
@@ -591,16 +616,19 @@ impl Leader {
 
     /// Commits in order what all quorums have.
     fn try_commit(&mut self, core: &mut Core) {
-        while core.leaving.is_none()
-            && self
-                .outstanding
-                .front()
-                .is_some_and(|head| head.tracker.has_all_quorums())
-        {
+        while core.leaving.is_none() && self.head_is_agreed() {
             let head = self.outstanding.pop_front().expect("it was there");
             self.commit(head, core);
         }
         self.try_stop(core);
+    }
+
+    fn head_is_agreed(&self) -> bool {
+        let agreed = |entry: &Outstanding| {
+            entry.tracker.has_all_quorums() || without(Guard::CommitNeedsQuorum)
+        };
+        self.outstanding.front().is_some_and(agreed)
+            || (without(Guard::CommitInOrder) && self.outstanding.iter().any(agreed))
     }
 
     fn commit(&mut self, head: Outstanding, core: &mut Core) {
@@ -610,7 +638,6 @@ impl Leader {
             Phase::Broadcast,
             "COMMIT needs an established epoch"
         );
-        assert!(head.tracker.has_all_quorums(), "COMMIT needs all quorums");
         let designated = head.config.as_ref().map(|config| {
             let acked = head.tracker.sets().last().map(|set| set.1.clone());
             self.designated(config, acked.unwrap_or_default(), core)
@@ -647,6 +674,7 @@ impl Leader {
         }
         if let (Some(designated), Some(config)) = (designated, head.config)
             && let Some(next) = core.activate(&config, Some((designated, zxid)))
+            && !without(Guard::HandOverEnds)
         {
             // Nothing is committed from here on (R2).
             core.leave(next, format!("server {designated} shall lead"));
@@ -775,7 +803,8 @@ impl Leader {
         if self.phase != Phase::Broadcast {
             return;
         }
-        if !self.half && !self.has_synced_quorums(core) {
+        let lonely = !self.half && !self.has_synced_quorums(core);
+        if lonely && !without(Guard::LonelyLeaderStops) {
             core.leave(Next::Look, "a quorum of followers is out of touch");
             return;
         }
@@ -832,7 +861,7 @@ impl Leader {
 
     /// Whether quorums of both configurations are in touch.
     fn has_synced_quorums(&self, core: &Core) -> bool {
-        let mut tracker = Tracker::new(&core.committed, core.seen.as_ref());
+        let mut tracker = core.tracker();
         tracker.add(core.params.sid);
         for handler in self.handlers.values() {
             if handler.is_known() && self.tick <= handler.deadline_tick {
@@ -914,37 +943,4 @@ fn send_proposal(core: &mut Core, conn: ConnId, proposal: &Proposal) {
         txn: proposal.bytes.as_ref().into(),
     };
     core.tell_learner(conn, &packet);
-}
-
-/// The same tracker without the word of one server.
-fn without(tracker: &Tracker, sid: Sid) -> Tracker {
-    let mut sets = tracker.sets().iter();
-    let (first, acked) = sets.next().expect("a tracker has a configuration");
-    let mut other = Tracker::new(first, None);
-    let mut all = acked.clone();
-    for (verifier, acked) in sets {
-        other.require(verifier);
-        all.extend(acked);
-    }
-    all.remove(&sid);
-    all.into_iter().for_each(|sid| {
-        other.add(sid);
-    });
-    other
-}
-
-fn forwarded(request: ForwardedRequest<'_>) -> Forwarded {
-    let text = |text: Option<std::borrow::Cow<'_, str>>| text.unwrap_or_default().into_owned();
-    Forwarded {
-        session: request.session_id,
-        cxid: request.cxid,
-        op: request.op,
-        body: request.body.into_owned(),
-        identities: request
-            .authinfo
-            .into_iter()
-            .flatten()
-            .map(|id| (text(id.scheme), text(id.id)))
-            .collect(),
-    }
 }

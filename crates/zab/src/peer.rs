@@ -28,9 +28,14 @@ const MAX_PARKED: usize = 128;
 /// before it is answered.
 const MAX_PARKED_BYTES: usize = 4 << 10;
 
+/// Between two elections whose leaders did not take this server in, ms, doubled each time up to a
+/// tick: one that promised itself to a later epoch is refused until there is another leader. Java's
+/// elections take longer than that by themselves.
+const BACK_OFF_MS: u64 = 25;
+
 #[derive(Debug)]
 enum State {
-    /// The disk finishes what the role before asked for; then this follows.
+    /// The disk finishes what the role before asked for, and it is not too early; then this follows.
     Draining(Next),
     Looking,
     Leading(Leader),
@@ -55,6 +60,10 @@ pub struct Peer {
     parked: BTreeMap<ConnId, Parked>,
     looking_since: u64,
     election_ms: Option<u64>,
+    /// Roles in a row that came to nothing.
+    failures: u32,
+    /// When the next election may begin.
+    not_before: u64,
 }
 
 impl Peer {
@@ -75,6 +84,8 @@ impl Peer {
             parked: BTreeMap::new(),
             looking_since: now,
             election_ms: None,
+            failures: 0,
+            not_before: now,
         };
         if let Some(wrong) = wrong {
             peer.core.fatal(wrong);
@@ -110,6 +121,7 @@ impl Peer {
         let role = match &self.state {
             State::Leading(leader) => Some(leader.next_timeout()),
             State::Learning(learner) => Some(learner.next_timeout(&self.core)),
+            State::Draining(_) if self.core.store.may_vote() => Some(self.not_before),
             _ => None,
         };
         let parked = self.parked.values().map(|parked| parked.since).min();
@@ -270,7 +282,8 @@ impl Peer {
             if let Some(next) = self.core.leaving.take() {
                 self.leave(next);
             } else if let State::Draining(next) = self.state
-                && self.core.store.is_quiet()
+                && self.core.store.may_vote()
+                && (next != Next::Look || self.core.now >= self.not_before)
             {
                 self.drained(next);
             } else if let Some(event) = self.core.events.pop_front() {
@@ -288,8 +301,18 @@ impl Peer {
             State::Over => return,
             State::Looking | State::Draining(_) => {}
         }
-        let had_role = matches!(self.state, State::Leading(_) | State::Learning(_));
-        if had_role {
+        let served = match &self.state {
+            State::Leading(leader) => Some(leader.phase() == leader::Phase::Broadcast),
+            State::Learning(learner) => Some(learner.phase() == learner::Phase::Live),
+            _ => None,
+        };
+        if let Some(served) = served {
+            // The first failure costs nothing: another leader may be there at once.
+            self.not_before = match self.failures {
+                0 => self.core.now,
+                n => self.core.now + (BACK_OFF_MS << n.min(10)).min(self.core.params.tick_ms),
+            };
+            self.failures = if served { 0 } else { self.failures + 1 };
             self.looking_since = self.core.now;
             self.core.out.push(Effect::Role(Role::Looking));
         }
@@ -368,7 +391,17 @@ impl Peer {
                     Err(error) => debug!("ignored a configuration: {error}"),
                 }
             }
-            ElectionEvent::LookingAgain { sid } => debug!("server {sid} is looking again"),
+            // Those who elected this server are no quorum any more: without this it would wait for
+            // them until initLimit (ZOOKEEPER-3109).
+            ElectionEvent::LookingAgain { sid } => {
+                debug!("server {sid} is looking again");
+                if let State::Leading(leader) = &self.state
+                    && !leader.is_established()
+                {
+                    let why = "those who voted for it look for another leader";
+                    self.core.leave(Next::Look, why);
+                }
+            }
         }
     }
 

@@ -398,7 +398,10 @@ impl FastLeaderElection {
                 let current = self.current.expect("who has settled has a vote");
                 step.sends.push((from, self.frame(current, self.state)));
                 self.remember(from, now);
-                if self.state == PeerState::Leading && self.supporters.remove(&from) {
+                if self.state == PeerState::Leading
+                    && self.supporters.remove(&from)
+                    && !self.is_quorum(&self.supporters)
+                {
                     step.events.push(ElectionEvent::LookingAgain { sid: from });
                 }
             }

@@ -33,6 +33,9 @@ const WRITE_STEP: usize = 256 << 10;
 /// is committed meanwhile does.
 const MAX_QUEUED_BYTES: usize = 512 << 20;
 
+/// The same on the election port, where a whole election is a few hundred bytes.
+const MAX_QUEUED_VOTES: usize = 1 << 20;
+
 /// Nodes of a state that are sent with one hold of the tree.
 const NODES_PER_HOLD: usize = 256;
 
@@ -55,6 +58,7 @@ pub enum PeerEvent {
 pub struct LinkHandle {
     jobs: UnboundedSender<Job>,
     queued: Arc<AtomicUsize>,
+    max_queued: usize,
     reader: AbortHandle,
 }
 
@@ -69,7 +73,7 @@ impl LinkHandle {
     /// Sends bytes; `false` if too many wait already, and the connection is to be given up.
     pub fn send(&self, bytes: Vec<u8>) -> bool {
         let before = self.queued.fetch_add(bytes.len(), Ordering::Relaxed);
-        let fits = before <= MAX_QUEUED_BYTES;
+        let fits = before <= self.max_queued;
         // One whose writer has ended is about to be told of.
         let _ = self.jobs.send(Job::Bytes(bytes));
         fits
@@ -120,7 +124,7 @@ impl Net {
                 Ok((stream, _)) => {
                     let number = next.fetch_add(1, Ordering::Relaxed) as u64;
                     let conn = ConnId::accepted(number);
-                    self.clone().start(stream, conn, |handle| {
+                    self.clone().start(stream, conn, port, |handle| {
                         PeerEvent::Accepted(conn, port, handle)
                     });
                 }
@@ -133,11 +137,11 @@ impl Net {
     }
 
     /// Connects to the first of the addresses that answers.
-    pub fn dial(self, conn: ConnId, addresses: Vec<String>, timeout: Duration) {
+    pub fn dial(self, conn: ConnId, port: Port, addresses: Vec<String>, timeout: Duration) {
         tokio::spawn(async move {
             let reached = tokio::time::timeout(timeout, reach(&addresses)).await;
             match reached {
-                Ok(Ok(stream)) => self.start(stream, conn, |h| PeerEvent::Dialed(conn, h)),
+                Ok(Ok(stream)) => self.start(stream, conn, port, |h| PeerEvent::Dialed(conn, h)),
                 Ok(Err(error)) => {
                     tracing::debug!(?addresses, %error, "a member is not to be reached");
                     self.tell(PeerEvent::Closed(conn));
@@ -154,7 +158,13 @@ impl Net {
         let _ = self.core.send(CoreInput::Peer(event));
     }
 
-    fn start(self, stream: TcpStream, conn: ConnId, event: impl FnOnce(LinkHandle) -> PeerEvent) {
+    fn start(
+        self,
+        stream: TcpStream,
+        conn: ConnId,
+        port: Port,
+        event: impl FnOnce(LinkHandle) -> PeerEvent,
+    ) {
         let _ = stream.set_nodelay(true);
         if self.keep_alive {
             let _ = socket2::SockRef::from(&stream).set_keepalive(true);
@@ -173,6 +183,10 @@ impl Net {
         let handle = LinkHandle {
             jobs,
             queued: queued.clone(),
+            max_queued: match port {
+                Port::Election => MAX_QUEUED_VOTES,
+                Port::Quorum | Port::ObserverMaster => MAX_QUEUED_BYTES,
+            },
             reader: reader.abort_handle(),
         };
         self.tell(event(handle));

@@ -401,7 +401,7 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
             %peer,
             limit_bytes = MAX_WAITING_BYTES,
             limit_of_all_bytes = MAX_WAITING_BYTES_IN_ALL,
-            "connection closed: more than a limit waits for clients that do not read"
+            "connection closed: more than the limit waits for a client that does not read"
         ),
         Closing::Throttled => {
             tracing::debug!(%peer, "connection refused: too many connect (connection_throttle_tokens)");

@@ -56,6 +56,30 @@ enum Event {
     Closed(ConnId),
 }
 
+impl Event {
+    fn conn(&self) -> ConnId {
+        match self {
+            Event::Accepted(conn, _)
+            | Event::Dialed(conn)
+            | Event::Bytes(conn, _)
+            | Event::Closed(conn) => *conn,
+        }
+    }
+}
+
+/// Random numbers from a seed (SplitMix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
 pub(crate) struct World {
     pub(crate) servers: BTreeMap<Sid, Server>,
     pub(crate) now: u64,
@@ -65,6 +89,8 @@ pub(crate) struct World {
     /// Pairs that do not reach each other.
     pub(crate) cut: BTreeSet<(Sid, Sid)>,
     pub(crate) port: BTreeMap<(Sid, ConnId), Port>,
+    /// What a leader that served has applied.
+    pub(crate) committed: BTreeMap<i64, Proposal>,
     /// Bytes on the quorum port, by sender and receiver.
     pub(crate) wire: Vec<(Sid, Sid, Vec<u8>)>,
 }
@@ -153,6 +179,7 @@ impl World {
             cut: BTreeSet::new(),
             port: BTreeMap::new(),
             wire: Vec::new(),
+            committed: BTreeMap::new(),
         }
     }
 
@@ -198,6 +225,17 @@ impl World {
         self.queue.retain(|(to, _)| *to != sid);
     }
 
+    /// The process dies after its disk has done a part of what it was asked for.
+    pub(crate) fn crash_amid(&mut self, sid: Sid, dice: &mut Dice) {
+        let server = self.servers.get_mut(&sid).unwrap();
+        let done = dice.below(server.held.len() as u64 + 1);
+        for _ in 0..done {
+            let (token, op) = server.held.pop_front().expect("they were counted");
+            let _ = server.disk_op(token, op);
+        }
+        self.crash(sid);
+    }
+
     /// Breaks all connections for which it is so, seen from the first of two servers; both hear of it
     /// if they live.
     pub(crate) fn disconnect(&mut self, which: impl Fn(Sid, Sid) -> bool) {
@@ -241,6 +279,11 @@ impl World {
         self.propose_kind(sid, 5, &[0; 8])
     }
 
+    /// The zxid of the next transaction.
+    pub(crate) fn next_zxid(&self, sid: Sid) -> i64 {
+        self.servers[&sid].last_proposed + 1
+    }
+
     pub(crate) fn propose_kind(&mut self, sid: Sid, kind: i32, body: &[u8]) -> i64 {
         let server = self.servers.get_mut(&sid).unwrap();
         server.last_proposed += 1;
@@ -274,13 +317,32 @@ impl World {
 
     /// Delivers all that is under way.
     pub(crate) fn deliver(&mut self) {
-        while self.deliver_one() {}
+        let mut steps = 0;
+        while self.deliver_one() {
+            steps += 1;
+            assert!(steps < 100_000, "it never ends:\n{}", self.describe());
+        }
     }
 
     pub(crate) fn deliver_one(&mut self) -> bool {
         let Some((sid, event)) = self.queue.pop_front() else {
             return false;
         };
+        if std::env::var("ZAB_SHOW").is_ok() {
+            let what = match &event {
+                Event::Accepted(_, port) => format!("accepted {port:?}"),
+                Event::Dialed(_) => "dialed".to_owned(),
+                Event::Bytes(conn, bytes) => {
+                    format!(
+                        "{:?} {:x?}",
+                        self.port.get(&(sid, *conn)),
+                        &bytes[..bytes.len().min(44)]
+                    )
+                }
+                Event::Closed(_) => "closed".to_owned(),
+            };
+            println!("{} {sid} {:?} {what}", self.now, event.conn());
+        }
         match event {
             Event::Accepted(conn, port) => self.input(sid, Input::Accepted { conn, port }),
             Event::Dialed(conn) => self.input(sid, Input::Dialed { conn }),
@@ -294,6 +356,38 @@ impl World {
             Event::Closed(conn) => self.input(sid, Input::Closed { conn }),
         }
         true
+    }
+
+    /// Delivers one thing that is under way, or a part of it; what goes over one connection keeps its
+    /// order.
+    pub(crate) fn deliver_any(&mut self, dice: &mut Dice) -> bool {
+        if self.queue.is_empty() {
+            return false;
+        }
+        let picked = dice.below(self.queue.len() as u64) as usize;
+        let key = |(sid, event): &(Sid, Event)| (*sid, event.conn());
+        let wanted = key(&self.queue[picked]);
+        let first = self.queue.iter().position(|event| key(event) == wanted);
+        let first = first.expect("it was found there");
+        if let (sid, Event::Bytes(conn, bytes)) = &mut self.queue[first]
+            && bytes.len() > 1
+            && dice.below(4) == 0
+        {
+            let rest = bytes.split_off(1 + dice.below(bytes.len() as u64 - 1) as usize);
+            let part = std::mem::replace(bytes, rest);
+            let (sid, conn) = (*sid, *conn);
+            self.input(sid, Input::Received { conn, bytes: &part });
+            return true;
+        }
+        let event = self.queue.remove(first).expect("it is there");
+        self.queue.push_front(event);
+        self.deliver_one()
+    }
+
+    /// Lets so much time pass.
+    pub(crate) fn skip(&mut self, ms: u64) {
+        self.now += ms;
+        self.tick_all();
     }
 
     /// Lets time pass until `done`.
@@ -343,15 +437,45 @@ impl World {
 
     /// Lets time pass until all servers that run serve one leader, who has the same state as they.
     pub(crate) fn settle(&mut self, ms: u64) -> Sid {
-        self.until(ms, |world| {
-            world.leader().is_some()
-                && world
-                    .servers
-                    .values()
-                    .all(|server| server.peer.is_none() || server.serves())
-        });
+        self.until(ms, World::is_settled);
         self.check_same();
         self.leader().unwrap()
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        let Some(leader) = self.leader() else {
+            return false;
+        };
+        let epoch = self.epoch(leader);
+        self.servers.iter().all(|(&sid, server)| {
+            server.peer.is_none() || (server.serves() && self.epoch(sid) == epoch)
+        })
+    }
+
+    /// What holds at every moment.
+    pub(crate) fn check_invariants(&self) {
+        let mut epochs = BTreeMap::new();
+        for (sid, server) in &self.servers {
+            assert_eq!(server.fatal, None, "server {sid}");
+            let disk = &server.disk;
+            assert!(disk.current <= disk.accepted, "D2 of server {sid}");
+            for pair in disk.log.windows(2) {
+                let (a, b) = (pair[0].zxid, pair[1].zxid);
+                assert!(
+                    b == a + 1 || (b >> 32 > a >> 32 && b as u32 == 1),
+                    "D7 of server {sid}"
+                );
+            }
+            if server.peer.is_some()
+                && let Role::Leading {
+                    epoch,
+                    serving: true,
+                } = server.role
+            {
+                let other = epochs.insert(epoch, sid);
+                assert_eq!(other, None, "two leaders of epoch {epoch} (I2)");
+            }
+        }
     }
 
     /// All that serve have the same state.
@@ -477,6 +601,23 @@ impl World {
             Effect::Apply(proposal) => {
                 if let Some(last) = server.state.last() {
                     assert!(last.zxid < proposal.zxid, "applied in order");
+                }
+                match server.role {
+                    Role::Leading { serving: true, .. } => {
+                        let zxid = proposal.zxid;
+                        let before = self.committed.insert(zxid, proposal.clone());
+                        assert!(before.is_none(), "0x{zxid:x} is committed twice");
+                    }
+                    Role::Following { serving: true, .. }
+                    | Role::Observing { serving: true, .. } => {
+                        let zxid = proposal.zxid;
+                        assert_eq!(
+                            self.committed.get(&zxid),
+                            Some(&proposal),
+                            "I3 at 0x{zxid:x}"
+                        );
+                    }
+                    _ => {}
                 }
                 server.state.push(proposal);
             }

@@ -1,0 +1,250 @@
+//! Changes of the members while the ensemble runs.
+
+use zooid_proto::ErrorCode;
+use zooid_zab::{ReconfigRequest, Role, Sid};
+
+use crate::world::{World, config_of, params};
+
+const RECONFIG: i32 = 16;
+
+fn member(sid: Sid) -> String {
+    format!(
+        "server.{sid}=127.0.0.1:{}:{}:participant;127.0.0.1:{}",
+        21110 + sid,
+        21120 + sid,
+        21100 + sid
+    )
+}
+
+/// Servers with client addresses, of which `voters` are in the ensemble.
+fn ensemble(voters: &[Sid]) -> World {
+    let mut world = World::empty();
+    for &sid in voters {
+        add(&mut world, sid, voters);
+    }
+    world.start_all();
+    world
+}
+
+fn add(world: &mut World, sid: Sid, list: &[Sid]) {
+    let mut params = params(sid);
+    params.reconfig = true;
+    let lines: Vec<String> = list.iter().map(|&sid| member(sid) + "\n").collect();
+    world.add(params, lines.concat() + "version=0");
+}
+
+fn request<'a>(joining: Option<&'a str>, leaving: Option<&'a str>) -> ReconfigRequest<'a> {
+    ReconfigRequest {
+        joining,
+        leaving,
+        members: None,
+        version: -1,
+    }
+}
+
+/// Has the leader propose it; its zxid.
+fn reconfig(world: &mut World, leader: Sid, request: &ReconfigRequest<'_>) -> i64 {
+    let peer = world.servers[&leader].peer.as_ref().unwrap();
+    let zxid = world.next_zxid(leader);
+    let text = peer.reconfigure(request, zxid).expect("it is acceptable");
+    let path = "/zookeeper/config";
+    let mut body = (path.len() as i32).to_be_bytes().to_vec();
+    body.extend_from_slice(path.as_bytes());
+    body.extend_from_slice(&(text.len() as i32).to_be_bytes());
+    body.extend_from_slice(text.as_bytes());
+    body.extend_from_slice(&(-1i32).to_be_bytes());
+    assert_eq!(world.propose_kind(leader, RECONFIG, &body), zxid);
+    zxid
+}
+
+fn version(world: &World, sid: Sid) -> i64 {
+    world.servers[&sid]
+        .peer
+        .as_ref()
+        .unwrap()
+        .status()
+        .config_version
+}
+
+#[test]
+fn the_first_leader_gives_the_configuration_a_version() {
+    // ZOOKEEPER-1783
+    let mut world = ensemble(&[1, 2, 3]);
+    world.settle(10_000);
+    for sid in 1..=3 {
+        assert_eq!(version(&world, sid), 0x1_0000_0000);
+        assert!(
+            world.servers[&sid]
+                .disk
+                .config
+                .ends_with("version=100000000")
+        );
+        assert_eq!(world.servers[&sid].disk.next, None);
+    }
+}
+
+#[test]
+fn a_server_joins_and_votes() {
+    let mut world = ensemble(&[1, 2, 3]);
+    let leader = world.settle(10_000);
+    world.propose(leader);
+    add(&mut world, 4, &[1, 2, 3, 4]);
+    world.start(4);
+    world.until(130_000, |world| world.serves(4));
+    assert!(matches!(world.servers[&4].role, Role::Following { .. }));
+    let joining = member(4);
+    let zxid = reconfig(&mut world, leader, &request(Some(&joining), None));
+    world.deliver();
+    for sid in 1..=4 {
+        assert_eq!(version(&world, sid), zxid, "server {sid}");
+        assert!(world.servers[&sid].disk.config.contains("server.4="));
+    }
+    assert_eq!(world.leader(), Some(leader));
+    // Of four, two are no quorum: 1 is not enough beside the leader.
+    world.crash(2);
+    world.crash(4);
+    let before = world.committed.len();
+    let waiting = world.propose(leader);
+    world.deliver();
+    assert_eq!(world.committed.len(), before);
+    world.start(4);
+    let leader = world.settle(130_000);
+    assert!(
+        world.servers[&leader]
+            .state
+            .iter()
+            .any(|entry| entry.zxid == waiting)
+    );
+}
+
+#[test]
+fn a_leader_that_is_removed_hands_over_without_an_election() {
+    let mut world = ensemble(&[1, 2, 3]);
+    let leader = world.settle(10_000);
+    assert_eq!(leader, 3);
+    let begin = world.now;
+    let zxid = reconfig(&mut world, leader, &request(None, Some("3")));
+    let behind = world.propose(leader);
+    world.deliver();
+    let new = world.settle(10_000);
+    assert!(
+        new != 3 && world.now - begin < 100,
+        "{} ms",
+        world.now - begin
+    );
+    for sid in 1..=3 {
+        assert_eq!(version(&world, sid), zxid);
+        // What was behind it is in the new leader's history.
+        assert!(
+            world.servers[&sid]
+                .state
+                .iter()
+                .any(|entry| entry.zxid == behind)
+        );
+    }
+    assert!(matches!(world.servers[&3].role, Role::Following { .. }));
+    world.propose(new);
+    world.deliver();
+    world.check_same();
+}
+
+#[test]
+fn a_change_needs_quorums_of_both() {
+    // R1: 1, 2, 3 become 3, 4, 5.
+    let mut world = ensemble(&[1, 2, 3]);
+    let leader = world.settle(10_000);
+    for sid in [4, 5] {
+        add(&mut world, sid, &[1, 2, 3, sid]);
+        world.start(sid);
+    }
+    world.until(130_000, |world| world.serves(4) && world.serves(5));
+    world.split(leader, 4);
+    world.deliver();
+    let joining = format!("{},{}", member(4), member(5));
+    // The disks of the new ones are slow.
+    world.servers.get_mut(&5).unwrap().hold = true;
+    let before = world.committed.len();
+    let peer = world.servers[&leader].peer.as_ref().unwrap();
+    assert_eq!(
+        peer.reconfigure(&request(Some(&joining), Some("1,2,3")), 1),
+        Err(ErrorCode::NewConfigNoQuorum)
+    );
+    let zxid = reconfig(&mut world, leader, &request(Some(&joining), Some("1,2")));
+    world.deliver();
+    assert_eq!(world.committed.len(), before, "2 of 3, 4, 5 are needed");
+    let behind = world.propose(leader);
+    world.deliver();
+    assert_eq!(world.committed.len(), before);
+    world.release_all(5);
+    world.deliver();
+    assert!(world.committed.contains_key(&zxid) && world.committed.contains_key(&behind));
+    world.heal();
+    world.until(130_000, |world| {
+        world.serves(4) && version(world, 4) == zxid
+    });
+}
+
+#[test]
+fn a_change_that_is_not_committed_is_found_again() {
+    let mut world = ensemble(&[1, 2, 3]);
+    let leader = world.settle(10_000);
+    for sid in [1, 2] {
+        world.servers.get_mut(&sid).unwrap().hold = true;
+    }
+    let zxid = reconfig(&mut world, leader, &request(None, Some("1")));
+    world.deliver();
+    assert!(world.servers[&leader].disk.next.is_some());
+    assert_eq!(version(&world, leader), 0x1_0000_0000);
+    (1..=3).for_each(|sid| world.crash(sid));
+    world.start_all();
+    // Its server has it in its log and in `.next`, and wins.
+    let leader = world.settle(130_000);
+    assert_eq!(leader, 3);
+    for sid in 1..=3 {
+        assert_eq!(version(&world, sid), zxid, "server {sid}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let mut world = ensemble(&[1, 2, 3]);
+    let leader = world.settle(10_000);
+    let zxid = world.next_zxid(leader);
+    let peer = world.servers[&leader].peer.as_ref().unwrap();
+    let ask = |request: &ReconfigRequest<'_>| peer.reconfigure(request, zxid).map(|_| ());
+    let no_client = "server.4=127.0.0.1:1:2:participant";
+    let clash = "server.4=10.0.0.1:1:2:participant;5,server.5=10.0.0.1:2:3:participant;6";
+    for (joining, leaving, error) in [
+        (None, Some("x"), ErrorCode::BadArguments),
+        (Some("server.4"), None, ErrorCode::BadArguments),
+        (Some(no_client), None, ErrorCode::BadArguments),
+        (Some(clash), None, ErrorCode::BadArguments),
+        (None, Some("1,2"), ErrorCode::BadArguments),
+    ] {
+        assert_eq!(
+            ask(&request(joining, leaving)),
+            Err(error),
+            "{joining:?} {leaving:?}"
+        );
+    }
+    let old = ReconfigRequest {
+        version: 7,
+        ..request(None, Some("1"))
+    };
+    assert_eq!(ask(&old), Err(ErrorCode::BadVersion));
+    let list = config_of(&[6, 7, 8], 8, 0);
+    let others = ReconfigRequest {
+        members: Some(&list),
+        ..request(None, None)
+    };
+    assert_eq!(ask(&others), Err(ErrorCode::NewConfigNoQuorum));
+    assert_eq!(ask(&request(None, Some("1"))), Ok(()));
+    world.servers.get_mut(&1).unwrap().hold = true;
+    world.servers.get_mut(&2).unwrap().hold = true;
+    reconfig(&mut world, leader, &request(None, Some("1")));
+    let peer = world.servers[&leader].peer.as_ref().unwrap();
+    assert_eq!(
+        peer.reconfigure(&request(None, Some("2")), zxid + 1),
+        Err(ErrorCode::ReconfigInProgress)
+    );
+}

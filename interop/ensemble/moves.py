@@ -1,0 +1,255 @@
+"""The whole move: members of a live ensemble change their kind one after the other, and back, on their own data
+directories, under clients that must not notice more than a reconnect."""
+
+import logging
+import threading
+import time
+
+from kazoo.client import KazooClient, KazooState
+from kazoo.exceptions import KazooException
+
+from checks import Writer, same_trees
+from members import Session, eventually, require, same, wire
+
+SESSION_S = 40
+
+
+class Keeper:
+    """A session with an ephemeral node that does nothing but live, going from member to member."""
+
+    def __init__(self, ensemble, number):
+        self.ensemble, self.number = ensemble, number
+        self.path = "/keeper-%d" % number
+        self.client = None
+        self.session = (0, bytes(16))
+        self.zxid = 0
+        self.wrong = None
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        try:
+            while not self.ending.is_set():
+                try:
+                    self._connect()
+                    while not self.ending.is_set():
+                        self._live()
+                except (wire.Gone, OSError):
+                    self.ending.wait(0.05)
+        except Exception as error:
+            self.wrong = error
+
+    def _connect(self):
+        members = self.ensemble.members
+        self.number += 1
+        member = members[self.number % len(members)]
+        if member.process is None:
+            raise wire.Gone("killed")
+        self.client = Session(member.port, SESSION_S * 1000, session=self.session, patience_s=20)
+        require(not self.session[0] or self.client.id == self.session[0], "the session of %s is lost" % self.path)
+        if not self.session[0]:
+            self.session = (self.client.id, self.client.password)
+            self.client.create(self.path, flags=wire.EPHEMERAL)
+        self.connected()
+
+    def connected(self):
+        pass
+
+    def _live(self):
+        self.ending.wait(0.2)
+        self.client.ping()
+
+    def end(self):
+        self.ending.set()
+        self.thread.join(60)
+        require(not self.thread.is_alive(), "%s hangs" % self.path)
+        if self.wrong:
+            raise self.wrong
+
+    def settle(self, member):
+        client = member.client()
+        client.sync()
+        stat = client.exists(self.path)
+        require(stat, "%s is gone" % self.path)
+        same(stat["ephemeralOwner"], self.session[0], "owner of %s" % self.path)
+        client.close()
+
+
+class Watcher(Keeper):
+    """Sees each state of a node at most once, by one-shot watches that it takes along; none is lost, none comes
+    twice."""
+
+    SET_WATCHES = 101
+
+    def __init__(self, ensemble, number, path):
+        super().__init__(ensemble, number)
+        self.watched = path
+        self.armed = False
+        """A watch is set, and its event has not come."""
+        self.version = -1
+        self.events = 0
+
+    def connected(self):
+        # This member may be behind the one that was left.
+        self.client.sync()
+        if self.armed:
+            body = wire.struct.pack(">qi", self.zxid, 1) + wire.buffer(self.watched) + wire.struct.pack(">ii", 0, 0)
+            self.client.call(self.SET_WATCHES, body, xid=-8)
+        self._look()
+
+    def _look(self):
+        """Takes what has come, and sets a watch where none is."""
+        self.client.ping()
+        while self.client.events:
+            event = self.client.events.pop(0)
+            require(self.armed, "an event without a watch: %r" % (event,))
+            same(event[2], self.watched, "path of an event")
+            self.armed = False
+            self.events += 1
+        if not self.armed:
+            self.client.send(wire.GET, wire.buffer(self.watched) + b"\1")
+            reply = self.client.receive()
+            require(reply.code == 0, "%s: error %d" % (self.watched, reply.code))
+            self.zxid = max(self.zxid, reply.zxid)
+            reply.buffer()
+            version = dict(zip(wire.STAT_FIELDS, reply.stat()))["version"]
+            require(version >= self.version, "version %d behind %d" % (version, self.version))
+            if self.events:
+                require(version > self.version, "an event without a change of version %d" % version)
+            self.armed, self.version = True, version
+
+    def _live(self):
+        self.ending.wait(0.02)
+        self._look()
+
+    def settle(self, member):
+        super().settle(member)
+        client = member.client()
+        client.sync()
+        same(client.exists(self.watched)["version"], self.version, "the last version that the watcher heard of")
+        client.close()
+
+
+class Locks:
+    """kazoo: one client holds a lock all the time, another wants it; a third makes nodes."""
+
+    def __init__(self, ensemble):
+        logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+        hosts = ",".join("127.0.0.1:%d" % member.port for member in ensemble.members)
+        self.lost = []
+        self.clients = []
+        for at in range(2):
+            client = KazooClient(hosts, timeout=SESSION_S, connection_retry={"max_tries": -1, "max_delay": 1},
+                                 command_retry={"max_tries": -1, "max_delay": 1})
+            client.add_listener(lambda state, at=at: self.lost.append(at) if state == KazooState.LOST else None)
+            client.start(timeout=30)
+            self.clients.append(client)
+        self.holder, self.other = self.clients
+        self.lock = self.holder.Lock("/lock", "holder")
+        require(self.lock.acquire(timeout=30), "the lock is not to be had")
+        self.ids = [client.client_id[0] for client in self.clients]
+        self.taken = threading.Event()
+        self.thread = threading.Thread(target=self._want, daemon=True)
+        self.thread.start()
+        self.made = []
+
+    def _want(self):
+        lock = self.other.Lock("/lock", "other")
+        while not self.taken.is_set():
+            try:
+                if lock.acquire(timeout=600):
+                    self.taken.set()
+            except KazooException:
+                continue
+
+    def step(self):
+        require(not self.taken.is_set(), "two have the lock")
+        self.made.append(self.holder.retry(self.holder.create, "/kazoo/n-", makepath=True, sequence=True))
+
+    def end(self):
+        require(not self.taken.is_set(), "two have the lock")
+        self.lock.release()
+        eventually(self.taken.is_set, "the other has the lock")
+        same(self.lost, [], "kazoo's lost sessions")
+        same([client.client_id[0] for client in self.clients], self.ids, "kazoo's sessions")
+        names = self.other.get_children("/kazoo")
+        lost = {path.rpartition("/")[2] for path in self.made} - set(names)
+        require(not lost, "acknowledged and lost: %s" % lost)
+        require(self.made == sorted(set(self.made)), "sequential names: %s" % self.made)
+
+    def close(self):
+        for client in self.clients:
+            client.stop()
+            client.close()
+
+
+def the_whole_move(ensemble, dice, kinds):
+    """All voters become `kinds[0]`, then `kinds[1]`, and so on; one of them is killed on the way."""
+    voters = ensemble.voters
+    writers = [Writer(ensemble, number) for number in range(3)]
+    parties = writers + [Keeper(ensemble, 1), Keeper(ensemble, 2), Watcher(ensemble, 3, "/writer-0")]
+    for writer in writers:
+        writer.thread.start()
+    eventually(lambda: all(writer.acknowledged > 10 or writer.wrong for writer in writers), "writes")
+    for party in parties[len(writers):]:
+        party.thread.start()
+    locks = Locks(ensemble)
+    start = time.monotonic()
+    planned = 0
+    try:
+        for kind in kinds:
+            order = list(voters)
+            dice.shuffle(order)
+            killed = dice.choice(order)
+            for member in order:
+                for writer in writers:
+                    writer.gap = 0
+                member.stop()
+                member.kind = kind
+                ensemble.start(member)
+                go_on(ensemble, parties, writers, locks)
+                planned = max(planned, max(writer.gap for writer in writers))
+                if member is killed:
+                    victim = dice.choice(voters)
+                    victim.kill()
+                    ensemble.start(victim)
+                    go_on(ensemble, parties, writers, locks)
+        for writer in writers:
+            writer.end()
+        watcher = parties[-1]
+        last = eventually(lambda: version_of(voters[0], watcher.watched), "the version of %s" % watcher.watched)
+        eventually(lambda: watcher.wrong or watcher.version == last, lambda: "the watcher is at %d, the node at %d" % (
+            watcher.version, last))
+        for party in parties:
+            party.end()
+        locks.end()
+    finally:
+        for party in parties:
+            party.ending.set()
+        locks.close()
+    for party in parties:
+        for member in ensemble.running():
+            party.settle(member)
+    same_trees(ensemble)
+    return "%d acknowledged writes and %d events in %.0f s, the longest gap of a planned step %.2f s" % (
+        sum(writer.acknowledged for writer in writers), parties[-1].events, time.monotonic() - start, planned)
+
+
+def version_of(member, path):
+    client = member.client()
+    client.sync()
+    version = client.exists(path)["version"]
+    client.close()
+    return version
+
+
+def go_on(ensemble, parties, writers, locks):
+    """The ensemble is whole, and all clients go on."""
+    ensemble.whole()
+    before = [writer.acknowledged for writer in writers]
+    eventually(lambda: any(party.wrong for party in parties) or all(
+        writer.acknowledged > seen + 20 for writer, seen in zip(writers, before)), "writes go on")
+    for party in parties:
+        if party.wrong:
+            raise party.wrong
+    locks.step()
