@@ -11,7 +11,7 @@ use disk::MemberDisk;
 use members::Ports;
 use net::{LinkHandle, Net, PeerEvent};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -100,6 +100,8 @@ pub struct Runner {
     clock: Clock,
     settings: Settings,
     links: BTreeMap<ConnId, LinkHandle>,
+    /// Connections that are being opened and still wanted.
+    dialing: BTreeSet<ConnId>,
     incoming: Option<Incoming<'static>>,
     stopping: Option<Instant>,
     stopped: bool,
@@ -134,6 +136,7 @@ impl Runner {
             ports,
             clock,
             links: BTreeMap::new(),
+            dialing: BTreeSet::new(),
             incoming: None,
             stopping: None,
             stopped: false,
@@ -192,6 +195,11 @@ impl Runner {
                         (Input::Accepted { conn, port }, None)
                     }
                     PeerEvent::Dialed(conn, handle) => {
+                        // One that was given up while it was being opened must not stay open: a Java
+                        // server waits for its first words and takes no other connection meanwhile.
+                        if !self.dialing.remove(&conn) {
+                            return Ok(());
+                        }
                         self.links.insert(conn, handle);
                         (Input::Dialed { conn }, None)
                     }
@@ -207,7 +215,7 @@ impl Runner {
                     PeerEvent::Closed(conn) => {
                         let known = self.links.remove(&conn).is_some();
                         // One that was never opened has no link.
-                        if !known && conn.is_accepted() {
+                        if !known && !self.dialing.remove(&conn) {
                             return Ok(());
                         }
                         (Input::Closed { conn }, None::<()>)
@@ -245,6 +253,7 @@ impl Runner {
                     ..
                 } => {
                     let timeout = Duration::from_millis(timeout_ms);
+                    self.dialing.insert(conn);
                     self.net.clone().dial(conn, port, addresses, timeout);
                 }
                 Effect::Send { conn, bytes } => {
@@ -269,6 +278,7 @@ impl Runner {
                     }
                 }
                 Effect::Close { conn } => {
+                    self.dialing.remove(&conn);
                     if let Some(link) = self.links.remove(&conn) {
                         link.close();
                     }
