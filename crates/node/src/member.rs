@@ -62,7 +62,7 @@ impl Member {
     /// Takes what a connection submits.
     pub fn submit(&mut self, submit: Submit, now: Now) {
         if matches!(&submit, Submit::Write(request) if request.op == OpCode::Reconfig) {
-            // The agreement must know of the one before, if that is still on its way.
+            // One change at a time: the agreement must know of one that is still on its way.
             self.pass_on(now);
         }
         self.core.submit_with(submit, Some(&self.peer), now);
@@ -176,6 +176,9 @@ impl Member {
                 }
             }
             Effect::Request { conn, request } => {
+                if request.op == OpCode::Reconfig.code() {
+                    self.pass_on(now);
+                }
                 self.core.learner_request(conn.0, &request, &self.peer, now);
             }
             Effect::Revalidate {
