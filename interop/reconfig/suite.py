@@ -9,12 +9,13 @@ import time
 import traceback
 
 import checks
+import tools
 from servers import Ensemble, Failure
 
 JAVA = os.environ["SERVER"] == "java"
 
 
-def story(joiner):
+def story(joiner, *more):
     """Checks of one ensemble, each on what the one before left."""
     return [
         ("the-first-list", checks.first_list),
@@ -23,17 +24,19 @@ def story(joiner):
         ("an-observer-and-back", checks.an_observer_and_back),
         ("a-member-leaves", checks.a_member_leaves),
         ("wrong-requests", checks.wrong_requests),
+        *more,
         ("the-leader-leaves", checks.the_leader_leaves),
         ("the-whole-list-at-once", checks.whole_list_at_once),
     ]
 
 
+TOOLS = [("shells", tools.shells), ("kazoo", tools.kazoo)]
 SWAP = [("other-kinds-take-over", checks.other_kinds_take_over)]
 
 PLAN = [
-    ("jjj", story("j")),
+    ("jjj", story("j", *TOOLS)),
 ] if JAVA else [
-    ("zzz", story("z") + SWAP),
+    ("zzz", story("z", *TOOLS) + SWAP),
     ("zjz", story("j")),
     ("zzj", story("z") + SWAP),
     ("jjz", story("z")),
