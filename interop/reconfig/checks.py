@@ -199,6 +199,93 @@ def whole_list_at_once(ensemble):
     eventually(closed, "the old port is closed")
 
 
+def new_ports_for_members(ensemble):
+    """A follower and then the leader are moved to other ports, where the others find them."""
+    for member in (ensemble.followers()[0], ensemble.whole()):
+        through = next(other for other in ensemble.members if other is not member)
+        member.quorum_port, member.election_port = free_ports(2)
+        session = through.session()
+        with contextlib.suppress(wire.Gone):
+            # A leader at another address is another one: it has to be elected.
+            session.reconfig(joining=member.line())
+        session.drop()
+
+        def changed():
+            return member.line() in lines_of(through.read()[0].decode())
+        eventually(changed, "the list has the new ports")
+        ensemble.whole()
+        everywhere(ensemble, through.read()[0].decode())
+        # It is found at its new ports also by those that start.
+        other = next(other for other in ensemble.followers() if other is not member)
+        other.stop()
+        other.start()
+        leader = ensemble.whole()
+        if leader is not member:
+            leader.kill()
+            leader.start()
+            ensemble.whole()
+        writes_through(member, "from-port-%d" % member.quorum_port)
+
+
+def one_grows_and_shrinks(ensemble, kinds):
+    """An ensemble of one, as operators of clusters begin, gets two more members and loses them again."""
+    only = ensemble.members[0]
+    only.start()
+    eventually(lambda: only.mode() == "leader", lambda: "one leads alone: %s" % ensemble.state())
+    everywhere(ensemble, only.read()[0].decode())
+    for kind in kinds:
+        joiner = ensemble.joiner(kind, "observer")
+        with contextlib.closing(only.session()) as session:
+            text, _ = session.reconfig(joining=joiner.line("observer"))
+            eventually(lambda: joiner.mode() == "observer", ensemble.state)
+            if len(ensemble.members) == 2:
+                # Observers do not count for the quorum of the new list. Who is in no list is none.
+                refused(-13, session.reconfig, joining=joiner.line())
+                session.reconfig(leaving=str(joiner.sid))
+                eventually(lambda: joiner.mode() == "follower", ensemble.state)
+            text, _ = session.reconfig(joining=joiner.line())
+        eventually(lambda: joiner.mode() == "follower", ensemble.state)
+        everywhere(ensemble, text)
+        writes_through(joiner, "by-%d" % joiner.sid)
+    for member in ensemble.members[1:]:
+        with contextlib.closing(only.session()) as session:
+            text, _ = session.reconfig(leaving=str(member.sid))
+        member.stop()
+        ensemble.members.remove(member)
+        everywhere(ensemble, text)
+    writes_through(only, "alone-again")
+    with contextlib.closing(only.session()) as session:
+        refused(-8, session.reconfig, leaving="1")
+    only.stop()
+    only.start()
+    eventually(lambda: only.mode() == "leader", lambda: "it leads again: %s" % ensemble.state())
+    everywhere(ensemble, text)
+    with contextlib.closing(only.session()) as session:
+        session.read("/by-2")
+
+
+def ports_in_the_static_file(ensemble):
+    """Where the own line has no address for clients, the static file keeps it, and the node does not show it."""
+    ensemble.begin()
+    text = ensemble.members[0].read()[0].decode()
+    require(";" not in text, "no address for clients: %r" % text)
+    everywhere(ensemble, text)
+    for member in ensemble.members:
+        require("clientPort=%d\n" % member.port in member.files()[""], "%r keeps its port" % member)
+    first = ensemble.members[0]
+    with contextlib.closing(first.session()) as session:
+        text, _ = session.reconfig(joining=first.line())
+        session.read(CONFIG)
+    everywhere(ensemble, text)
+    require("clientPort" not in first.files()[""], "the own line of %r has its port now" % first)
+    for member in ensemble.members:
+        member.stop()
+    for member in ensemble.members:
+        member.start()
+    ensemble.whole()
+    everywhere(ensemble, text)
+
+
 def wrong_requests(ensemble):
     """What is refused, with the code that Java has for it."""
     leader = ensemble.whole()

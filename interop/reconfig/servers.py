@@ -220,14 +220,14 @@ class Ensemble:
     """Members by their letters: "jzz" is Java with id 1 and Zooid with ids 2 and 3. Of equals the highest id leads, and
     the last is started with the first: the letters say who leads."""
 
-    def __init__(self, kinds, folder, static_client=False):
-        self.kinds, self.folder = kinds, folder
+    def __init__(self, kinds, folder, static_client=False, settings=()):
+        self.kinds, self.folder, self.settings = kinds, folder, settings
         self.members = [Member(at + 1, kind, folder) for at, kind in enumerate(kinds)]
         lines = [member.line() for member in self.members]
         if static_client:
             lines = [line.partition(";")[0] for line in lines]
         for member in self.members:
-            member.configure(lines, static_client)
+            member.configure(lines, static_client, *settings)
 
     def begin(self):
         last = self.members[-1]
@@ -240,12 +240,12 @@ class Ensemble:
                 member.start()
         return self.whole()
 
-    def joiner(self, kind, role="participant", *settings):
+    def joiner(self, kind, role="participant"):
         """A new member, started, which is not in the list yet."""
         member = Member(len(self.members) + 1, kind, self.folder)
         known = self.members[0].read()[0].decode().splitlines()
         lines = [line for line in known if line.startswith("server.")]
-        member.configure(lines + [member.line(role)], False, *settings)
+        member.configure(lines + [member.line(role)], False, *self.settings)
         self.members.append(member)
         member.start()
         eventually(lambda: member.mode() in ("follower", "observer"), lambda: "%r follows: %s" % (member, self.state()))

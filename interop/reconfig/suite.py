@@ -27,19 +27,35 @@ def story(joiner, *more):
         *more,
         ("the-leader-leaves", checks.the_leader_leaves),
         ("the-whole-list-at-once", checks.whole_list_at_once),
+        ("new-ports-for-members", checks.new_ports_for_members),
     ]
 
 
 TOOLS = [("shells", tools.shells), ("kazoo", tools.kazoo)]
 SWAP = [("other-kinds-take-over", checks.other_kinds_take_over)]
 
+ALONE = {"settings": ("standaloneEnabled=false",)}
+STATIC = {"static_client": True}
+
+
+def grows(kinds):
+    return [("one-grows-and-shrinks", lambda ensemble: checks.one_grows_and_shrinks(ensemble, kinds))]
+
+
+KEEPS = [("ports-in-the-static-file", checks.ports_in_the_static_file)]
+
+# Ensembles by their letters: how they are set up, and their checks.
 PLAN = [
-    ("jjj", story("j", *TOOLS)),
+    ("jjj", {}, story("j", *TOOLS)),
+    ("j", ALONE, grows("jj")),
+    ("jjj", STATIC, KEEPS),
 ] if JAVA else [
-    ("zzz", story("z", *TOOLS) + SWAP),
-    ("zjz", story("j")),
-    ("zzj", story("z") + SWAP),
-    ("jjz", story("z")),
+    ("zzz", {}, story("z", *TOOLS) + SWAP),
+    ("zjz", {}, story("j")),
+    ("zzj", {}, story("z") + SWAP),
+    ("jjz", {}, story("z")),
+    ("z", ALONE, grows("zj")),
+    ("zzj", STATIC, KEEPS),
 ]
 
 
@@ -62,11 +78,11 @@ class Runner:
         print("# %s took %.1f s" % (name, time.monotonic() - start), file=sys.stderr, flush=True)
         return True
 
-    def ensemble(self, kinds, steps):
+    def ensemble(self, kinds, options, steps):
         """One ensemble for all checks; behind one that failed nothing is known any more."""
         if self.names and not any(kinds == name.partition(" ")[0] for name in self.names):
             return
-        ensemble = Ensemble(kinds, tempfile.mkdtemp(dir=self.base, prefix=kinds + "-"))
+        ensemble = Ensemble(kinds, tempfile.mkdtemp(dir=self.base, prefix=kinds + "-"), **options)
         try:
             for name, function in steps:
                 if not self.one("%s %s" % (kinds, name), function, ensemble):
@@ -96,8 +112,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="zooid-reconfig-") as base:
         runner = Runner(base, sys.argv[1:])
-        for kinds, steps in PLAN:
-            runner.ensemble(kinds, steps)
+        for kinds, options, steps in PLAN:
+            runner.ensemble(kinds, options, steps)
     print("%d passed, %d failed" % (runner.passed, runner.failed), flush=True)
     return 0 if runner.passed and not runner.failed else 1
 

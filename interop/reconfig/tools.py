@@ -60,12 +60,15 @@ def shells(ensemble):
             ("reconfig", "-add", "server.11=h:1:2;3,server.12=h:3:4;5,server.13=h:6:7;8,server.14=h:9:10;11"),
         ):
             mine, its = cli(through, *words), zkcli(through, *words)
+            if "-c" in words:
+                # zkCli.sh has the addresses in the order of a hash table.
+                mine, its = ((code, sorted(re.split("[ ,\n]", out)), err) for code, out, err in (mine, its))
             same(mine, its, "zooid cli beside zkCli.sh: %s" % (words,))
+        for words in ((), ("-v", "x", "-remove", "1"), ("-members", "x", "-add", "y"), ("-members", "x", "-file", "y"),
+                      ("-file", "/nowhere/at/all")):
+            # zkCli.sh ends with 1 there, too, and has its own words for how it is used.
+            same(cli(through, "reconfig", *words)[:2], (1, ""), "zooid cli refuses %s" % (words,))
         for tool in (cli, zkcli):
-            # A refusal of the tool itself: each has its own words for how it is used.
-            for words in ((), ("-v", "x", "-remove", "1"), ("-members", "x", "-add", "y"), ("-members", "x", "-file", "y"),
-                          ("-file", "/nowhere/at/all")):
-                require(tool(through, "reconfig", *words)[0] != 0, "%s refuses %s" % (tool.__name__, words))
             before = through.read()[0].decode()
             version = before.rpartition("version=")[2]
             for words in (("-remove", str(leaving.sid), "-v", version), ("-add", leaving.line()), ("-file", file.name),

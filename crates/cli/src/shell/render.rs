@@ -119,6 +119,7 @@ fn refusal(error: &Error, path: &str) -> String {
             .to_owned(),
         Some(ErrorCode::ReconfigDisabled) => "KeeperErrorCode = Reconfig is disabled".to_owned(),
         Some(ErrorCode::NoWatcher) => format!("KeeperErrorCode = No such watcher for {path}"),
+        Some(code) if path.is_empty() => format!("KeeperErrorCode = {}", code.name()),
         Some(code) => format!("KeeperErrorCode = {} for {path}", code.name()),
         None => error.to_string(),
     }
