@@ -351,6 +351,33 @@ def snap(ensemble):
         ensemble.whole()
 
 
+@check
+def long_behind(ensemble):
+    """A follower that was away for longer than the others keep their logs: they have purged, at their start."""
+    ensemble.again()
+    member = ensemble.followers()[0]
+    leader, _ = missing(ensemble, member, 700)
+    for other in ensemble.running():
+        other.stop()
+    for other in ensemble.members:
+        if other is not member:
+            other.settings["autopurge.purgeInterval"] = "1"
+    leader = without(ensemble, member)
+    # Of the logs only those stay that three snapshots need.
+    eventually(lambda: all(first_log(other) > 0x100000001 for other in ensemble.running()), "a purge")
+    since = leader.log_size()
+    ensemble.start(member)
+    ensemble.whole()
+    require(sync_kinds(leader, member, since)[-1:] == ["SNAP"], "%r brought %r up by %s" % (
+        leader, member, sync_kinds(leader, member, since)))
+    same_trees(ensemble)
+
+
+def first_log(member):
+    names = os.listdir(os.path.join(member.data, "version-2"))
+    return min((int(name[4:], 16) for name in names if name.startswith("log.")), default=0)
+
+
 def tail_of(ensemble, path):
     """Kills all voters so that only the leader has a transaction that nobody acknowledged; returns that leader."""
     leader = ensemble.leader()
@@ -617,9 +644,9 @@ def stopped_one_after_the_other(ensemble):
 class Writer:
     """A client that remembers what was acknowledged, and goes from member to member with its session."""
 
-    def __init__(self, ensemble, number):
+    def __init__(self, ensemble, number, path):
         self.ensemble, self.number = ensemble, number
-        self.path = "/writer-%d" % number
+        self.path = path
         self.acknowledged = self.sent = 0
         self.names = []
         self.unsure = 0
@@ -709,7 +736,7 @@ ROUNDS = 6
 
 def random_kills(ensemble, dice, rounds):
     """Acknowledged writes survive kills, pauses and stops of random members, up to all of them."""
-    writers = [Writer(ensemble, number) for number in range(4)]
+    writers = [Writer(ensemble, number, "/writer-%d" % number) for number in range(4)]
     for writer in writers:
         writer.thread.start()
     try:

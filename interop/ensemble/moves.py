@@ -186,8 +186,8 @@ class Locks:
 def the_whole_move(ensemble, dice, kinds):
     """All voters become `kinds[0]`, then `kinds[1]`, and so on; one of them is killed on the way."""
     voters = ensemble.voters
-    writers = [Writer(ensemble, number) for number in range(3)]
-    parties = writers + [Keeper(ensemble, 1), Keeper(ensemble, 2), Watcher(ensemble, 3, "/writer-0")]
+    writers = [Writer(ensemble, number, "/mover-%d" % number) for number in range(3)]
+    parties = writers + [Keeper(ensemble, 1), Keeper(ensemble, 2), Watcher(ensemble, 3, "/mover-0")]
     for writer in writers:
         writer.thread.start()
     eventually(lambda: all(writer.acknowledged > 10 or writer.wrong for writer in writers), "writes")

@@ -231,6 +231,18 @@ pub(crate) const PARTS: &[Part] = &[
         true,
         JAVA,
     ),
+    suite(
+        "kafka-ensemble",
+        "two Kafka brokers on three servers, leaders that are killed",
+        true,
+        JAVA,
+    ),
+    suite(
+        "partitions",
+        "ensembles in network namespaces: partitions, loss, full disks, wrong clocks; histories checked",
+        true,
+        &["go", "python3", "ip", "nft", "faketime", "unshare"],
+    ),
 ];
 
 /// The folders of `interop/` that hold a suite.

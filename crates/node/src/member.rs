@@ -23,6 +23,8 @@ pub struct Member {
     rebuilding: Option<Token>,
     /// What is committed meanwhile.
     held: VecDeque<Proposal>,
+    /// What is to be done outside, held back until what came with it is applied.
+    outward: VecDeque<Effect>,
     role: Role,
     config: String,
     /// When the leader was last told of clients, monotonic ms.
@@ -41,6 +43,7 @@ impl Member {
             core,
             rebuilding: None,
             held: VecDeque::new(),
+            outward: VecDeque::new(),
             role: Role::Looking,
             config,
             told_ms: now.mono_ms,
@@ -110,21 +113,29 @@ impl Member {
 
     /// The next thing to do outside; when there is none, all that is committed is applied, and
     /// answered.
+    ///
+    /// What others are told of is applied here first: whoever has an answer from another member, and
+    /// then asks this one, sees it. On a leader a `sync` stands on that.
     pub fn poll(&mut self, now: Now) -> Option<Effect> {
         loop {
+            if let Some(effect) = self.outward.pop_front() {
+                return Some(effect);
+            }
             self.pass_on(now);
-            match self.peer.poll_effect() {
-                Some(effect) => {
-                    if let Some(effect) = self.carry_out(effect, now) {
-                        return Some(effect);
+            let mut idle = true;
+            while let Some(effect) = self.peer.poll_effect() {
+                idle = false;
+                if let Some(effect) = self.carry_out(effect, now) {
+                    let waits = matches!(effect, Effect::Send { .. });
+                    self.outward.push_back(effect);
+                    if !waits {
+                        break;
                     }
                 }
-                None => {
-                    self.core.advance();
-                    if !self.core.wants_out() {
-                        return None;
-                    }
-                }
+            }
+            self.core.advance();
+            if idle && !self.core.wants_out() {
+                return None;
             }
         }
     }
@@ -198,7 +209,10 @@ impl Member {
                 session,
                 timeout_ms,
             } => self.core.touched(session, timeout_ms, now),
-            Effect::Synced => self.core.synced(),
+            Effect::Synced => {
+                self.core.advance();
+                self.core.synced();
+            }
             Effect::RevalidationDone { session, valid } => {
                 self.core.advance();
                 self.core.revalidation_done(session, valid, now);

@@ -244,7 +244,8 @@ async fn serve_in(
         let interval = Duration::from_secs(u64::from(hours) * 3600);
         let retain = config.purge.retain as usize;
         let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
-        tokio::spawn(purge::run(files, dirs, snapshots, retain, interval));
+        let member = config.ensemble.is_some().then(|| core_inbox.clone());
+        tokio::spawn(purge::run(files, dirs, snapshots, retain, interval, member));
     }
     let mut seen = None;
     let (moves, moved) = unbounded_channel();
@@ -559,7 +560,10 @@ async fn run_core(
                     }
                 }
                 CoreInput::Durable(zxid) => core.durable(zxid),
-                CoreInput::Persisted(_) | CoreInput::CannotTruncate(_) | CoreInput::Peer(_) => {
+                CoreInput::Persisted(_)
+                | CoreInput::CannotTruncate(_)
+                | CoreInput::LogStartsAt(_)
+                | CoreInput::Peer(_) => {
                     unreachable!("a server that stands alone has no peers")
                 }
                 CoreInput::DiskFailed(error) => {

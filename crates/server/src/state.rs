@@ -65,6 +65,8 @@ pub enum CoreInput {
     Persisted(Token),
     /// There was nothing left to build an earlier state from; all data are gone.
     CannotTruncate(Token),
+    /// Old logs have been removed; the first that is left begins with this zxid.
+    LogStartsAt(i64),
     /// Another member did something.
     Peer(PeerEvent),
     /// The log cannot be written: nothing may be acknowledged any more.

@@ -86,9 +86,10 @@ impl Handler {
         matches!(self.stage, Stage::Synced | Stage::Live)
     }
 
-    /// How long it may be silent, in ticks: loading a state takes its time.
+    /// How long it may be silent, in ticks: loading a state takes its time, and while others do that
+    /// it has nothing to say.
     pub(crate) fn patience(&self, init_limit: u64, sync_limit: u64) -> u64 {
-        if self.is_synced() {
+        if self.stage == Stage::Live {
             sync_limit
         } else {
             init_limit

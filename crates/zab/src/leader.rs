@@ -453,9 +453,6 @@ impl Leader {
             return;
         }
         handler.stage = Stage::Synced;
-        for sent in &mut handler.unacked {
-            sent.1 = core.now;
-        }
         let early = handler.early_ack.take();
         info!(
             sid = core.params.sid,
@@ -536,6 +533,10 @@ impl Leader {
         assert_eq!(self.phase, Phase::Broadcast, "UPTODATE needs a quorum");
         if let Some(handler) = self.handlers.get_mut(&conn) {
             handler.stage = Stage::Live;
+            handler.heard = core.now;
+            for sent in &mut handler.unacked {
+                sent.1 = core.now;
+            }
             core.tell_learner(conn, &FromLeader::UpToDate);
         }
     }
@@ -823,8 +824,8 @@ impl Leader {
         for (&conn, handler) in &self.handlers {
             let patience = core.ticks(handler.patience(init, sync));
             let lag = handler.unacked.front().map(|sent| sent.1);
-            let lags =
-                handler.is_synced() && lag.is_some_and(|since| core.now > since + core.ticks(sync));
+            let lags = handler.stage == Stage::Live
+                && lag.is_some_and(|since| core.now > since + core.ticks(sync));
             if lags {
                 gone.push((conn, handler.sid, "does not acknowledge"));
             } else if core.now > handler.heard + patience && handler.stage != Stage::Waiting {

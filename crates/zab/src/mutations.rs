@@ -39,6 +39,9 @@ pub enum Guard {
     VotersOnly,
     /// A leader does not count who has seen more than it has.
     PositionsCompared,
+    /// Who has the newest history is elected. An election that fails in this costs time, and nothing
+    /// else while the other guards stand.
+    BestVoteWins,
     /// COMMIT needs quorums.
     CommitNeedsQuorum,
     /// COMMIT of a transaction needs that of all before.
@@ -59,19 +62,25 @@ pub enum Guard {
 
 #[cfg(feature = "mutations")]
 thread_local! {
-    static TAKEN: Cell<Option<Guard>> = const { Cell::new(None) };
+    static TAKEN: Cell<[Option<Guard>; 2]> = const { Cell::new([None; 2]) };
 }
 
 /// Takes a guard away in all peers of this thread, or none.
 #[cfg(feature = "mutations")]
 pub fn take_away(guard: Option<Guard>) {
-    TAKEN.set(guard);
+    TAKEN.set([guard, None]);
+}
+
+/// Takes two guards away, where one alone would hide the absence of the other.
+#[cfg(feature = "mutations")]
+pub fn take_both_away(one: Guard, other: Guard) {
+    TAKEN.set([Some(one), Some(other)]);
 }
 
 /// Whether a guard is taken away.
 #[cfg(feature = "mutations")]
 pub(crate) fn without(guard: Guard) -> bool {
-    TAKEN.get() == Some(guard)
+    TAKEN.get().contains(&Some(guard))
 }
 
 /// Whether a guard is taken away: never.

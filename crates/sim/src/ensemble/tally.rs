@@ -38,6 +38,9 @@ const MUST: &[&str] = &[
     "a session that had gone",
     "a session that expired",
     "a refused write",
+    "a reconfiguration",
+    "a leader that hands over",
+    "a server that joins",
 ];
 
 impl Tally {
@@ -103,6 +106,7 @@ fn fault_names() -> Vec<&'static str> {
         Kind::DiskError(who),
         Kind::Snapshot(who),
         Kind::Stranger(who),
+        Kind::Reconfig(0),
     ];
     all.iter().map(|kind| kind.name().1).collect()
 }
