@@ -32,7 +32,7 @@ use zooid_store::log::{LogOptions, LogWriter};
 use zooid_store::recover::{
     Base, Progress, RecoverOptions, Recovered, recover, remove_initialize_marker,
 };
-use zooid_store::{DataDirs, Files, OsFiles, StoreError};
+use zooid_store::{DataDirs, Files, OsFiles, StoreError, epochs};
 
 /// Inputs that the core takes before it looks at the time and hands transactions to the disk.
 const INPUTS_PER_TURN: usize = 1024;
@@ -258,9 +258,12 @@ async fn serve_in(
             tokio::spawn(run_core(core, inputs, disk, clock))
         }
         Some(member) => {
+            let had_epochs = epochs::read(&*files, &dirs.snap_dir(), epochs::CURRENT)?.is_some();
             let epochs = load_epochs(&*files, dirs, last_zxid)?;
             let seed = RandomState::new().hash_one(1);
-            let boot = ensemble::boot(&config, &member, epochs, tree_tail, last_zxid, seed);
+            let mut boot = ensemble::boot(&config, &member, epochs, tree_tail, last_zxid, seed);
+            // Epochs without a snapshot: whatever was promised and logged is gone.
+            boot.may_have_lost_data |= is_new && had_epochs;
             let net = Net {
                 core: core_inbox.clone(),
                 shared: shared.clone(),
