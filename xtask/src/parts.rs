@@ -220,6 +220,12 @@ pub(crate) const PARTS: &[Part] = &[
         &["python3-venv", "java", "mvn"],
     ),
     suite(
+        "reconfig",
+        "members that come, go and change while ensembles of both kinds run",
+        true,
+        &["python3-venv", "java", "mvn"],
+    ),
+    suite(
         "kafka",
         "two Kafka brokers, killed and restarted servers",
         true,

@@ -11,6 +11,7 @@ use crate::shared::Shared;
 use crate::time::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use zooid_proto::OpCode;
 use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
 
 /// A member.
@@ -63,7 +64,11 @@ impl Member {
 
     /// Takes what a connection submits.
     pub fn submit(&mut self, submit: Submit, now: Now) {
-        self.core.submit(submit, now);
+        if matches!(&submit, Submit::Write(request) if request.op == OpCode::Reconfig) {
+            // One change at a time: the agreement must know of one that is still on its way.
+            self.pass_on(now);
+        }
+        self.core.submit_with(submit, Some(&self.peer), now);
     }
 
     /// Takes what a peer or a disk says. After [`DiskOp::Truncate`] and
@@ -182,7 +187,10 @@ impl Member {
                 }
             }
             Effect::Request { conn, request } => {
-                self.core.learner_request(conn.0, &request, now);
+                if request.op == OpCode::Reconfig.code() {
+                    self.pass_on(now);
+                }
+                self.core.learner_request(conn.0, &request, &self.peer, now);
             }
             Effect::Revalidate {
                 conn,
@@ -216,7 +224,10 @@ impl Member {
             Effect::Config(ref text) => {
                 self.config.clone_from(text);
                 self.core.advance();
-                self.write_config(now);
+                // A transaction that has made it wrote the node, with the state that all have.
+                if !self.has_config() {
+                    self.write_config(now);
+                }
                 return Some(effect);
             }
             Effect::Disk { token, ref op } => {
@@ -258,6 +269,14 @@ impl Member {
             // Nobody serves at all times from one role to another.
             _ => {}
         }
+    }
+
+    /// Whether the node says what is in force.
+    fn has_config(&self) -> bool {
+        let tree = self.shared.tree.read();
+        let node = tree.get("/zookeeper/config");
+        let data = node.and_then(|node| node.data());
+        data == Some(self.config.as_bytes())
     }
 
     /// Every member writes the configuration in force into `/zookeeper/config` for itself.

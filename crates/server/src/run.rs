@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::descriptors;
 use crate::disk::{Disk, DiskStats};
 use crate::ensemble::disk::{MemberDisk, Workshop, load_epochs};
+use crate::ensemble::members::{ConfigFiles, Ports};
 use crate::ensemble::net::Net;
 use crate::ensemble::{self, Runner};
 use crate::net::clients;
@@ -12,6 +13,7 @@ use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::space;
 use crate::state::{CoreInput, Server};
+use parking_lot::RwLock;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -20,7 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use zooid_config::{Compression, Config};
+use zooid_config::{ClientAddress, Compression, Config};
 use zooid_node::log::{Log, SnapshotRule};
 use zooid_node::member::Member;
 use zooid_node::recover::{RecoveredTree, Recovery, RecoveryError, Stage};
@@ -246,6 +248,7 @@ async fn serve_in(
         tokio::spawn(purge::run(files, dirs, snapshots, retain, interval, member));
     }
     let mut seen = None;
+    let (moves, moved) = unbounded_channel();
     let running = match config.ensemble.clone() {
         None => {
             let core = Core::new(shared.clone(), clock.now());
@@ -269,7 +272,23 @@ async fn serve_in(
                 keep_alive: config.client_tcp_keep_alive,
             };
             let members = config.membership.clone().unwrap_or_default();
-            ensemble::listen(&members, &member, &net)?;
+            let client = ClientAddress {
+                host: config
+                    .client_port_address
+                    .clone()
+                    .unwrap_or_else(|| "0.0.0.0".to_owned()),
+                port,
+            };
+            let backlog = config.client_port_listen_backlog;
+            let ports = Ports::open(&members, &member, net.clone(), client, backlog, moves)?;
+            let config_file = config.file.clone();
+            let config_files = config_file.map(|path| ConfigFiles::new(path, member.sid));
+            if config.reconfig_enabled
+                && config.dynamic_config_file.is_none()
+                && let Some(config_files) = &config_files
+            {
+                config_files.back_up(&*files)?;
+            }
             let workshop = Workshop {
                 log,
                 files: files.clone(),
@@ -278,16 +297,17 @@ async fn serve_in(
                 snapshots: snapshots.clone(),
                 slow_sync,
                 stats: disk_stats.clone(),
+                config: config_files,
             };
             let disk = MemberDisk::start(workshop, core_inbox.clone())?;
             let member = Member::new(shared.clone(), boot, clock.now());
-            let runner = Runner::new(member, shared.clone(), net, disk, clock);
+            let runner = Runner::new(member, shared.clone(), net, disk, ports, clock);
             seen = Some(runner.seen());
             tokio::spawn(runner.run(inputs))
         }
     };
     let server = Arc::new(Server {
-        client_address: listener.local_addr()?,
+        client_address: RwLock::new(listener.local_addr()?),
         started: clock.now(),
         config,
         shared,
@@ -298,8 +318,8 @@ async fn serve_in(
         snapshots,
         ensemble: seen,
     });
-    tracing::info!(address = %server.client_address, ms = clock.now().mono_ms, "serving clients");
-    let accepting = tokio::spawn(clients::accept(listener, server.clone()));
+    tracing::info!(address = %server.client_address.read(), ms = clock.now().mono_ms, "serving clients");
+    let accepting = tokio::spawn(clients::accept(listener, moved, server.clone()));
     tokio::pin!(stop, running);
     let ended = tokio::select! {
         () = &mut stop => {

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::disk::DiskStats;
 use crate::ensemble::net::PeerEvent;
 use crate::snapshots::Snapshots;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -26,7 +26,7 @@ pub struct Server {
     /// Where its files are.
     pub dirs: DataDirs,
     /// Where it listens for clients.
-    pub client_address: SocketAddr,
+    pub client_address: RwLock<SocketAddr>,
     /// The way into the core.
     pub core: UnboundedSender<CoreInput>,
     /// What the log thread measures.

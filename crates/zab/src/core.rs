@@ -103,12 +103,11 @@ impl Core {
         }
     }
 
-    /// Whether this server is an observer: by the list of members, or else by its own setting.
+    /// Whether this server is an observer. One that is in no list is a follower without a vote, as in
+    /// Java (`QuorumPeer.updateLearnerType`): a leader counts it among those that a new list may need.
     pub(crate) fn is_observer(&self) -> bool {
-        match self.committed.member(self.params.sid) {
-            Some(member) => member.role == MemberRole::Observer,
-            None => self.params.observer,
-        }
+        let own = self.committed.member(self.params.sid);
+        own.is_some_and(|own| own.role == MemberRole::Observer)
     }
 
     /// Where a server takes learners.
