@@ -79,6 +79,9 @@ impl World {
         // When the storm is over clients are lively, whatever they were before.
         let lively = 1 + self.plan.calm_us / 40;
         wait = wait.min(self.plan.storm_us.saturating_sub(now) + lively);
+        if self.calm {
+            wait = wait.max(150_000);
+        }
         if let Some(pending) = &client.pending {
             if now - pending.since_us > patience_us {
                 self.client_gives_up(c);

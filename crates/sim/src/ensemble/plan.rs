@@ -152,6 +152,8 @@ pub struct Plan {
     pub reconfig: bool,
     /// After so many transactions a server writes a snapshot and purges what is before it.
     pub snapshot_every: u64,
+    /// Bytes that make states longer.
+    pub filler: usize,
     /// The servers whose bit is set purge old logs.
     pub purging: u64,
     /// Faults that do not come from the seed.
@@ -203,6 +205,7 @@ impl Plan {
             calm_us: tick_ms * 1000 * 100 + 30_000_000,
             reconfig: groups_are_none && dice.once_in(3),
             snapshot_every: dice.of(&[3, 20, 200, 1_000_000]),
+            filler: dice.of(&[0, 2_000, 40_000]),
             purging: dice.any() | dice.any(),
             scripted: Vec::new(),
             without: None,

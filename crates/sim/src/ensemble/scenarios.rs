@@ -6,6 +6,7 @@ use zooid_zab::mutations::Guard as Peer;
 
 use super::plan::{Fault, Kind, Plan, Whom};
 use super::run::{Outcome, run};
+use crate::dice::hash;
 
 /// A guard of the protocol that a test takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,14 @@ const RECONFIG: usize = 19;
 
 fn plain(_: &mut Plan) {}
 
+fn fault(at_us: u64, kind: Kind, lasts_us: u64) -> Fault {
+    Fault {
+        at_us,
+        kind,
+        lasts_us,
+    }
+}
+
 /// Much under way all the time.
 fn busy(plan: &mut Plan) {
     plan.think_us = 4_000;
@@ -184,14 +193,30 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         number: 5,
         name: "a state that breaks off",
-        kinds: &[KILL, RESET, CUT, KILL_AT],
-        count: 40,
+        kinds: &[RESET],
+        count: 5,
         shape: |plan| {
             forgetful(plan);
-            plan.purging = 0b001;
-            plan.latency_us = (5_000, 20_000);
-            plan.cuts = 1;
+            plan.voters = 5;
+            plan.purging = 0b10000;
+            plan.filler = 40_000;
+            plan.stalls = 50;
             plan.think_us = 20_000;
+            // One falls behind; while it is sent a state its leader dies, and the next one has a log.
+            for n in 0..9 {
+                let at_us = n * 6_000_000 + 2_000_000;
+                let wait_us = hash(plan.seed, n, 5) % 400_000;
+                plan.scripted.extend([
+                    fault(at_us, Kind::Kill(Whom::Server(0)), 2_000_000),
+                    fault(
+                        at_us + 2_000_000 + wait_us,
+                        Kind::Kill(Whom::Leader),
+                        500_000,
+                    ),
+                    // The one that purges is to lead again.
+                    fault(at_us + 3_500_000, Kind::Reset(Whom::Leader), 1_000),
+                ]);
+            }
         },
         marks: &["SNAP", "a snapshot that broke off"],
     },
@@ -228,9 +253,20 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         number: 9,
         name: "power is lost right after a truncation",
-        kinds: &[ISOLATE, SPLIT, POWER, POWER_ALL],
-        count: 40,
-        shape: busy,
+        kinds: &[ISOLATE],
+        count: 5,
+        shape: |plan| {
+            plan.think_us = 1_500_000;
+            plan.clients = 4;
+            for n in 0..9 {
+                let at_us = n * 6_000_000 + 3_000_000;
+                let wait_us = hash(plan.seed, n, 9) % 1_500_000;
+                plan.scripted.extend([
+                    fault(at_us, Kind::Isolate(Whom::Leader), 2_000_000),
+                    fault(at_us + 2_000_000 + wait_us, Kind::PowerAll, 1_000),
+                ]);
+            }
+        },
         marks: &["TRUNC on disk"],
     },
     Scenario {
@@ -244,11 +280,7 @@ pub const SCENARIOS: &[Scenario] = &[
             plan.voters = 5;
             plan.purging = 0b00111;
             // Two fall behind; one comes back and leads; then comes the other.
-            let kill = |s, at_us, lasts_us| Fault {
-                at_us,
-                kind: Kind::Kill(Whom::Server(s)),
-                lasts_us,
-            };
+            let kill = |s, at_us, lasts_us| fault(at_us, Kind::Kill(Whom::Server(s)), lasts_us);
             let second = 1_000_000;
             plan.scripted = vec![
                 kill(3, 15 * second, 15 * second),
@@ -459,9 +491,7 @@ pub const WATCHED: &[(Guard, &[u8])] = &[
     (Guard::Peer(&[Peer::BothQuorums]), &[25]),
     #[cfg(feature = "mutations")]
     (Guard::Peer(&[Peer::HandOverEnds]), &[26]),
-    (Guard::Driver(Driver::BrokenStateDropped), &[5]),
     (Guard::Driver(Driver::TruncationDropsStates), &[7]),
-    (Guard::Driver(Driver::TruncationDurable), &[9]),
     (Guard::Driver(Driver::DiskErrorEnds), &[14]),
     (Guard::Driver(Driver::EpochDurable), &[27]),
 ];

@@ -116,6 +116,11 @@ impl World {
             return;
         }
         let now_ms = self.clock_ms(s);
+        let image = &self.servers[s].disk.image;
+        let initial = self.epochs.initial(image.current);
+        if let Err(error) = check::disk::has_history(image, initial, &mut self.histories) {
+            return self.fail(format!("server {} starts: {error}", s + 1));
+        }
         self.edit_members(s);
         let server = &mut self.servers[s];
         server.powered = true;
@@ -399,8 +404,9 @@ impl World {
         let Some((link, side)) = self.end_of(s, conn) else {
             return;
         };
+        let filler = self.plan.filler;
         let machine = &self.process(s).machine;
-        let (at, bytes) = (machine.zxid, machine.write());
+        let (at, bytes) = (machine.zxid, machine.write(filler));
         if at > zxid || (at < zxid && zooid_proto::zxid::counter(zxid) != 0) {
             return self.fail(format!("D8: a state of {at:x} is sent as {zxid:x}"));
         }
@@ -408,7 +414,7 @@ impl World {
         if let Some(Err(error)) = talk {
             return self.fail(error);
         }
-        for part in bytes.chunks(4096) {
+        for part in bytes.chunks(256) {
             self.send(link, side, part.to_vec());
         }
     }
@@ -580,18 +586,19 @@ impl World {
         if !self.order.deliver(chain, &self.histories)? {
             return Ok(());
         }
+        let role = self.process(s).role;
+        if !matches!(role, Role::Leading { .. }) {
+            return Err(format!(
+                "I5: {:x} is delivered before its leader does",
+                self.histories.last(chain)
+            ));
+        }
         let Some((txn, origin)) = newest else {
             return Ok(());
         };
         self.sessions.delivered(txn.zxid, origin)?;
         self.tally.delivered += 1;
         let process = self.servers[s].process.as_ref().expect("it runs");
-        if !matches!(process.role, Role::Leading { .. }) {
-            return Err(format!(
-                "I5: {:x} is delivered before its leader does",
-                txn.zxid
-            ));
-        }
         if let Role::Leading { epoch: leads, .. } = process.role {
             if process.deposed {
                 return Err(format!("R2: {:x} is committed after a hand-over", txn.zxid));
