@@ -71,13 +71,11 @@ class Client:
         self.made = []
         self.versions = {}
         self.values = 0
+        self.acknowledged = 0
         self.sessions_lost = self.losses = 0
         self.wrong = None
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def acknowledged(self):
-        return sum(outcome == "ok" for _, outcome in self.made)
 
     def _run(self):
         try:
@@ -143,6 +141,7 @@ class Client:
         try:
             reply = self._ask([(op, body)])[0]
             if reply.code == 0:
+                self.acknowledged += 1
                 outcome, version = "ok", 0
                 if kind != "create":
                     version = reply.stat()[4]
@@ -181,6 +180,7 @@ class Client:
         reply = self._ask([(wire.CREATE, wire.create(name, data))])[0]
         if reply.code == 0:
             self.made[-1] = (name, "ok")
+            self.acknowledged += 1
         self._not_back(reply)
         if reply.code:
             raise wire.Gone("error %d" % reply.code)
@@ -229,7 +229,7 @@ class Crowd:
     def acknowledged(self, *members):
         """Writes that were acknowledged to those who are at one of these members."""
         self.check()
-        return sum(client.acknowledged() for client in self.clients if not members or client.home in members)
+        return sum(client.acknowledged for client in self.clients if not members or client.home in members)
 
     def end(self):
         for client in self.clients:

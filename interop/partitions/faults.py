@@ -39,12 +39,11 @@ class Scene:
         return eventually(lambda: self.ensemble.leads(among),
                           lambda: "one of %s leads: %s" % (among, self.ensemble.state()))
 
-    def go_on(self, *members, count=20):
+    def go_on(self, *members, count=40):
         """Clients of each of these members, or any client, get that many more writes acknowledged."""
-        for group in [[member] for member in members] or [[]]:
-            goal = self.crowd.acknowledged(*group) + count
-            eventually(lambda: self.crowd.acknowledged(*group) >= goal,
-                       lambda: "%s acknowledges writes: %s" % (group or "someone", self.ensemble.state()))
+        goals = {group: self.crowd.acknowledged(*group) + count for group in [(member,) for member in members] or [()]}
+        eventually(lambda: all(self.crowd.acknowledged(*group) >= goal for group, goal in goals.items()),
+                   lambda: "all of %s acknowledge writes: %s" % (members or "them", self.ensemble.state()))
 
     def last(self, seconds):
         """The fault stays for that long: its length is part of it, nothing is waited for."""
@@ -270,6 +269,32 @@ def wrong_clocks(scene):
         member.start()
 
 
+SLOW_MS, VERY_SLOW_MS = 5, 60
+
+
+def links_become_slow(scene):
+    """As between continents, for elections, too."""
+    scene.ensemble.links.delay(VERY_SLOW_MS, VERY_SLOW_MS // 2)
+    scene.go_on(*scene.members, count=10)
+    old = scene.leader()
+    old.kill()
+    scene.new_leader(scene.others(old))
+    scene.go_on(*scene.others(old), count=10)
+    old.start()
+    scene.leader()
+    scene.ensemble.links.delay(SLOW_MS, SLOW_MS // 2)
+
+
+def links_are_reset(scene):
+    """All connections between members end, again and again, while each serves its clients."""
+    ended = 0
+    for _ in range(5):
+        scene.leader()
+        scene.go_on(count=5)
+        ended += scene.ensemble.links.reset()
+    require(ended >= 5, "%d connections were there to be ended" % ended)
+
+
 def everything_at_once(scene):
     """A leader killed while links lose packets and a follower stands still for a moment."""
     for member in scene.members:
@@ -288,8 +313,10 @@ FAULTS = {function.__name__.replace("_", "-"): function for function in (
     leader_cut_off, follower_cut_off, no_majority, leader_hears_nothing, leader_is_not_heard, follower_hears_nothing,
     a_broken_link, random_loss, leader_on_a_bad_link, narrow_links, leader_killed, follower_killed, all_killed,
     leader_stopped, leader_stands_still, follower_stands_still, majority_stands_still, followers_disk_is_full,
-    leaders_disk_is_full, wrong_clocks, everything_at_once, minority_with_the_leader, minority_of_followers)}
+    leaders_disk_is_full, wrong_clocks, everything_at_once, minority_with_the_leader, minority_of_followers, links_become_slow,
+    links_are_reset)}
 
 OF_FIVE = ("minority-with-the-leader", "minority-of-followers", "leader-cut-off", "no-majority", "leader-is-not-heard",
            "random-loss", "leader-killed", "leader-stands-still", "leaders-disk-is-full", "everything-at-once")
-OF_THREE = tuple(name for name in FAULTS if not name.startswith("minority"))
+ON_SLOW_LINKS = ("links-become-slow", "links-are-reset", "leader-killed", "all-killed", "leader-stands-still")
+OF_THREE = tuple(name for name in FAULTS if not name.startswith(("minority", "links")))

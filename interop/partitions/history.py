@@ -24,6 +24,8 @@ def write(history, file, reads):
 def linearizable(file):
     """What porcupine says; fails if it is not."""
     done = subprocess.run([PORCUPINE, file], capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        raise RuntimeError("%s: %s%s" % (PORCUPINE, done.stdout, done.stderr))
     require(done.returncode == 0, "not linearizable: %s%s" % (done.stdout, done.stderr))
     return done.stdout.strip()
 

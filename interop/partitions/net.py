@@ -2,9 +2,15 @@
 
 The bridge is in the namespace of the suite, which is where clients are: faults between members leave them alone."""
 
+import re
 import subprocess
 
+from links import entrance
+
 DRIVER = "10.77.0.254"
+# Of `nft`, and of `tc -s`.
+PACKETS = re.compile(r"counter packets (\d+)")
+OVER = re.compile(r"overlimits (\d+)")
 
 
 def command(*words, text=None):
@@ -59,7 +65,7 @@ class Network:
 
     def drop(self, sender, receiver):
         """Nothing from the one reaches the other; the other way goes on."""
-        self._rule(receiver, "ip saddr %s drop" % self.address(sender))
+        self._rule(receiver, "ip saddr %s counter drop" % self.address(sender))
 
     def cut(self, one, other):
         self.drop(one, other)
@@ -75,7 +81,7 @@ class Network:
     def lose(self, receiver, percent, clients=False):
         """So many of the packets from other members, and from clients if wanted, are lost at random."""
         whom = "" if clients else "ip saddr != %s " % DRIVER
-        self._rule(receiver, "%siifname eth0 numgen random mod 100 < %d drop" % (whom, percent))
+        self._rule(receiver, "%siifname eth0 numgen random mod 100 < %d counter drop" % (whom, percent))
 
     def narrow(self, sid, kbit):
         """What the member sends goes out at so many kbit/s."""
@@ -84,17 +90,36 @@ class Network:
         self._narrow.add(sid)
 
     def heal(self):
+        """Ends all faults; returns how many packets they cost, None if there were none."""
+        if not self._narrow and not any(self._rules.values()):
+            return None
+        lost = 0
         for sid in self.sids:
             if self._rules[sid]:
+                lost += sum(map(int, PACKETS.findall(self._nft(sid, "list chain ip faults in\n"))))
                 self._rules[sid] = []
                 self._nft(sid, "flush chain ip faults in\n")
         for sid in self._narrow:
-            command("ip", "netns", "exec", self.space(sid), "tc", "qdisc", "del", "dev", "eth0", "root")
+            tc = "ip", "netns", "exec", self.space(sid), "tc"
+            # Those that had to wait count, too.
+            lost += sum(map(int, OVER.findall(command(*tc, "-s", "qdisc", "show", "dev", "eth0"))))
+            command(*tc, "qdisc", "del", "dev", "eth0", "root")
         self._narrow.clear()
+        return lost
+
+    def detour(self):
+        """The addresses of `links.py`: what a member sends to another may go through the suite."""
+        for one in self.sids:
+            command("ip", "-n", self.space(one), "route", "add", "10.78.0.0/16", "via", DRIVER)
+            for other in self.sids:
+                if one != other:
+                    command("ip", "address", "replace", entrance(one, other) + "/32", "dev", "lan")
 
     def remove(self):
         for sid in self.sids:
-            # With the namespace goes its end of the pair, and with that the other.
+            # A namespace goes a moment later than its name, and a pair with it: not by itself, because the next ensemble
+            # has the same names.
+            command("ip", "link", "del", "veth%d" % sid)
             command("ip", "netns", "del", self.space(sid))
 
     def _rule(self, sid, rule):
@@ -102,4 +127,4 @@ class Network:
         self._nft(sid, "add rule ip faults in %s\n" % rule)
 
     def _nft(self, sid, text):
-        command("ip", "netns", "exec", self.space(sid), "nft", "-f", "-", text=text)
+        return command("ip", "netns", "exec", self.space(sid), "nft", "-f", "-", text=text)

@@ -9,10 +9,9 @@ import sys
 import time
 
 import net
+from links import entrance
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "disk"))
-
 ZOOID = os.environ["ZOOID"]
 KIND = os.environ["SERVER"]
 ORACLE = os.path.join(os.environ["INTEROP_OUT"], "oracle", "lib")
@@ -79,7 +78,7 @@ class Member:
             file.write("dataDir=%s\nclientPort=%d\n" % (self.data, CLIENT_PORT))
             for other in ensemble.network.sids:
                 file.write("server.%d=%s:%d:%d\n" % (
-                    other, ensemble.network.address(other), QUORUM_PORT, ELECTION_PORT))
+                    other, ensemble.way(sid, other), QUORUM_PORT, ELECTION_PORT))
 
     def __repr__(self):
         return "member %d" % self.sid
@@ -191,12 +190,48 @@ class Member:
         return " / ".join(self.log().splitlines()[-6:])
 
 
+class SlowLinks:
+    """The program that stands between members: see links.py."""
+
+    def __init__(self, count):
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(HERE, "links.py"), str(count)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        require(self.process.stdout.readline() == "ready\n", "no links")
+
+    def _ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def delay(self, ms, jitter_ms):
+        require(self._ask("delay %d %d" % (ms, jitter_ms)) == "ok", "the links are gone")
+
+    def reset(self):
+        """Ends all connections between members; returns how many there were."""
+        return int(self._ask("reset"))
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Ensemble:
-    def __init__(self, count, folder):
+    """So many members; if asked for, with links between them that can be slow."""
+
+    def __init__(self, count, folder, slow=False):
         self.folder = folder
         self.network = net.Network(count)
+        self.links = None
+        if slow:
+            self.network.detour()
+            self.links = SlowLinks(count)
         self.members = [Member(sid, self) for sid in self.network.sids]
         self.by_sid = {member.sid: member for member in self.members}
+
+    def way(self, sid, other):
+        """The address by which a member knows another, or itself."""
+        return entrance(sid, other) if self.links and sid != other else self.network.address(other)
 
     def start(self):
         for member in self.members:
@@ -234,4 +269,6 @@ class Ensemble:
         for member in self.members:
             # A process that is gone may hold its mounts for a moment.
             net.command("umount", "-l", member.disk)
+        if self.links:
+            self.links.end()
         self.network.remove()
