@@ -45,7 +45,7 @@ class Keeper:
         member = members[self.number % len(members)]
         if member.process is None:
             raise wire.Gone("killed")
-        self.client = Session(member.port, SESSION_S * 1000, session=self.session, patience_s=20)
+        self.client = Session(member.port, SESSION_S * 1000, session=self.session, patience_s=8)
         require(not self.session[0] or self.client.id == self.session[0], "the session of %s is lost" % self.path)
         if not self.session[0]:
             self.session = (self.client.id, self.client.password)

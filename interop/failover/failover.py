@@ -154,15 +154,13 @@ def throughput(kind, base, seconds):
                  "--warm-up", "2", "--seconds", str(seconds), "--json"], stdout=subprocess.PIPE, text=True)
                 for member in ensemble.members]
             answers = [json.loads(one.communicate()[0].strip().splitlines()[-1]) for one in loads]
-            found[load[0]] = sum(rate(answer) for answer in answers)
+            wrong = sum(answer["errors"] for answer in answers)
+            require(wrong == 0, "%d requests failed under %s" % (wrong, load[0]))
+            found[load[0]] = sum(answer["rate"] for answer in answers)
             print("# %s, %s: %.0f /s" % (NAMES[kind], load[0], found[load[0]]), file=sys.stderr, flush=True)
     finally:
         ensemble.end()
     return found
-
-
-def rate(answer):
-    return next(answer[name] for name in ("per_second", "requests_per_second", "throughput", "ops_per_s") if name in answer)
 
 
 def report(words, failover, speeds):
