@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from servers import CONFIG, Failure, Session, eventually, free_ports, require, same, wire
+from servers import CONFIG, RECONFIG, Failure, Session, eventually, free_ports, require, same, wire
 
 
 def version_of(text):
@@ -31,12 +31,14 @@ def everywhere(ensemble, text, members=None):
         # Java writes the node of a list that comes without a transaction with the time of each member.
     dynamic = ".dynamic.%x" % version_of(text)
     for member in members:
-        eventually(lambda: ".dynamic.next" not in member.files(), "%r has no proposal any more" % member)
-        files = member.files()
-        same(files.get(dynamic), "\n".join(lines_of(text)), "%s of %r" % (dynamic, member))
         pointer = "dynamicConfigFile=%s%s\n" % (os.path.realpath(member.config), dynamic)
-        require(files[""].endswith(pointer), "%r names its dynamic file: %r" % (member, files[""]))
-        require("server." not in files[""], "%r has no members in its static file" % member)
+
+        def written():
+            files = member.files()
+            static = files.get("", "")
+            return (files.get(dynamic) == "\n".join(lines_of(text)) and ".dynamic.next" not in files
+                    and static.endswith(pointer) and "server." not in static)
+        eventually(written, lambda: "%r has the list %r in its files: %r" % (member, text, member.files()))
 
 
 def writes_through(member, name):
@@ -197,6 +199,36 @@ def whole_list_at_once(ensemble):
             return False
         return True
     eventually(closed, "the old port is closed")
+
+
+def a_proposal_outlives_all(ensemble, other_kind=False):
+    """A change that was proposed when all fell is found beside the configuration file, and made."""
+    leader = ensemble.whole()
+    followers = ensemble.followers()
+    leaving = followers[0]
+    session = leader.session()
+    for member in followers:
+        member.pause()
+    session.send(RECONFIG, wire.buffer(None) + wire.buffer(str(leaving.sid)) + wire.buffer(None) + b"\xff" * 8)
+    proposal = eventually(lambda: leader.files().get(".dynamic.next"), "%r keeps the proposal" % leader)
+    for member in ensemble.members:
+        member.kill()
+    session.drop()
+    if other_kind:
+        leader.kind = "z" if leader.kind == "j" else "j"
+    # Alone with the one that has it: it is needed in both lists.
+    for member in ensemble.members:
+        if member is not leaving:
+            member.start()
+    ensemble.whole()
+    text = leader.read()[0].decode()
+    same(sorted(text.splitlines()), sorted(proposal.splitlines()), "the list that was proposed")
+    leaving.start()
+    ensemble.whole()
+    everywhere(ensemble, text)
+    with contextlib.closing(leader.session()) as session:
+        text, _ = session.reconfig(joining=leaving.line())
+    everywhere(ensemble, text)
 
 
 def new_ports_for_members(ensemble):

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -148,6 +149,15 @@ class Member:
             raise Failure("%r ignored TERM" % self) from None
         self.process = None
 
+    def pause(self):
+        """Returns when the process stands still; it goes on only to be killed."""
+        self.process.send_signal(signal.SIGSTOP)
+
+        def stopped():
+            with open("/proc/%d/stat" % self.process.pid) as file:
+                return file.read().rpartition(")")[2].split()[0] == "T"
+        eventually(stopped, "%r stands still" % self)
+
     def srvr(self):
         """Lines of `srvr` by their names, empty when it does not serve."""
         if self.process is None:
@@ -186,7 +196,10 @@ class Member:
         """Its configuration file and those beside it."""
         found = {}
         for name in os.listdir(self.folder):
-            if name.startswith("zoo.cfg"):
+            # Drafts and proposals go while one looks.
+            if not name.startswith("zoo.cfg") or name.endswith(".tmp"):
+                continue
+            with contextlib.suppress(FileNotFoundError):
                 with open(os.path.join(self.folder, name)) as file:
                     found[name[len("zoo.cfg"):]] = file.read()
         return found

@@ -27,12 +27,16 @@ def story(joiner, *more):
         *more,
         ("the-leader-leaves", checks.the_leader_leaves),
         ("the-whole-list-at-once", checks.whole_list_at_once),
+        ("a-proposal-outlives-all", checks.a_proposal_outlives_all),
         ("new-ports-for-members", checks.new_ports_for_members),
     ]
 
 
 TOOLS = [("shells", tools.shells), ("kazoo", tools.kazoo)]
-SWAP = [("other-kinds-take-over", checks.other_kinds_take_over)]
+SWAP = [
+    ("the-other-kind-finds-a-proposal", lambda ensemble: checks.a_proposal_outlives_all(ensemble, True)),
+    ("other-kinds-take-over", checks.other_kinds_take_over),
+]
 
 ALONE = {"settings": ("standaloneEnabled=false",)}
 STATIC = {"static_client": True}
