@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use zooid_node::link::{MAX_WAITING_BYTES, MAX_WAITING_BYTES_IN_ALL};
@@ -298,18 +298,16 @@ async fn drive(
                 if input.is_empty() && input.capacity() > KEEP_BUFFER {
                     input = BytesMut::new();
                 }
+                // Doubling a buffer that is full: memory follows what arrived.
+                input.reserve(READ_STEP.max(input.len()));
                 tokio::select! {
                     biased;
                     () = notify.notified() => {}
-                    ready = stream.readable() => {
-                        ready?;
-                        // Doubling a buffer that is full: memory follows what arrived.
-                        input.reserve(READ_STEP.max(input.len()));
-                        match stream.try_read_buf(&mut input) {
-                            Ok(0) => return Ok(End::Gone),
-                            Ok(_) => {}
-                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                            Err(error) => return Err(error),
+                    // Unlike try_read(), it takes a read that does not fill the buffer for the last
+                    // one, and spares the call that would say so.
+                    read = stream.read_buf(&mut input) => {
+                        if read? == 0 {
+                            return Ok(End::Gone);
                         }
                     }
                     () = tokio::time::sleep_until(deadline), if !conn.has_session() => {
