@@ -45,7 +45,7 @@ class Keeper:
         member = members[self.number % len(members)]
         if member.process is None:
             raise wire.Gone("killed")
-        self.client = Session(member.port, SESSION_S * 1000, session=self.session, patience_s=20)
+        self.client = Session(member.port, SESSION_S * 1000, session=self.session, patience_s=8)
         require(not self.session[0] or self.client.id == self.session[0], "the session of %s is lost" % self.path)
         if not self.session[0]:
             self.session = (self.client.id, self.client.password)
@@ -186,8 +186,8 @@ class Locks:
 def the_whole_move(ensemble, dice, kinds):
     """All voters become `kinds[0]`, then `kinds[1]`, and so on; one of them is killed on the way."""
     voters = ensemble.voters
-    writers = [Writer(ensemble, number) for number in range(3)]
-    parties = writers + [Keeper(ensemble, 1), Keeper(ensemble, 2), Watcher(ensemble, 3, "/writer-0")]
+    writers = [Writer(ensemble, number, "/mover-%d" % number) for number in range(3)]
+    parties = writers + [Keeper(ensemble, 1), Keeper(ensemble, 2), Watcher(ensemble, 3, "/mover-0")]
     for writer in writers:
         writer.thread.start()
     eventually(lambda: all(writer.acknowledged > 10 or writer.wrong for writer in writers), "writes")

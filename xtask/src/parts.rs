@@ -200,6 +200,13 @@ pub(crate) const PARTS: &[Part] = &[
         &[],
     ),
     Part {
+        name: "simulation",
+        about: "simulated ensembles under every fault, with the guards of the protocol and without",
+        kind: Kind::Suite { downloads: false },
+        limit_s: 30 * MINUTE_S,
+        tools: &[],
+    },
+    Part {
         name: "crash",
         about: "killed servers, full disks, hostile bytes",
         kind: Kind::Suite { downloads: true },
@@ -220,12 +227,33 @@ pub(crate) const PARTS: &[Part] = &[
         &["python3-venv", "java", "mvn"],
     ),
     suite(
+        "reconfig",
+        "members that come, go and change while ensembles of both kinds run",
+        true,
+        &["python3-venv", "java", "mvn"],
+    ),
+    suite(
         "kafka",
         "two Kafka brokers, killed and restarted servers",
         true,
         JAVA,
     ),
+    suite(
+        "kafka-ensemble",
+        "two Kafka brokers on three servers, leaders that are killed",
+        true,
+        JAVA,
+    ),
+    suite(
+        "partitions",
+        "ensembles in network namespaces: partitions, loss, full disks, wrong clocks; histories checked",
+        true,
+        &["go", "python3", "ip", "nft", "faketime", "unshare"],
+    ),
 ];
+
+/// Folders of `interop/` that measure: they are run by hand.
+const MEASUREMENTS: &[&str] = &["failover"];
 
 /// The folders of `interop/` that hold a suite.
 pub(crate) fn suites_on_disk() -> std::io::Result<Vec<String>> {
@@ -233,7 +261,10 @@ pub(crate) fn suites_on_disk() -> std::io::Result<Vec<String>> {
     for entry in std::fs::read_dir(repo().join("interop"))? {
         let entry = entry?;
         if entry.path().join("run").is_file() || entry.path().join("install").is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !MEASUREMENTS.contains(&name.as_str()) {
+                names.push(name);
+            }
         }
     }
     names.sort();

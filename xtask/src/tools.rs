@@ -82,6 +82,27 @@ const TOOLS: &[Tool] = &[
         check: &["valgrind", "--version"],
         source: Source::Debian("valgrind"),
     },
+    // With `tc`.
+    Tool {
+        name: "ip",
+        check: &["ip", "-V"],
+        source: Source::Debian("iproute2"),
+    },
+    Tool {
+        name: "nft",
+        check: &["nft", "--version"],
+        source: Source::Debian("nftables"),
+    },
+    Tool {
+        name: "faketime",
+        check: &["faketime", "--version"],
+        source: Source::Debian("faketime"),
+    },
+    Tool {
+        name: "unshare",
+        check: &["unshare", "--mount", "--net", "--pid", "--fork", "true"],
+        source: Source::System,
+    },
     // For libFuzzer.
     Tool {
         name: "c++",

@@ -20,7 +20,7 @@ use crate::multi::{Found, Op, OpResult, ReadOp, ReadResult, parts};
 use crate::options::Options;
 use crate::session::{Reply, SessionConfig};
 use crate::types::{
-    AddWatchMode, CreateMode, Data, Identity, SessionCredentials, SessionState, WatchKind,
+    AddWatchMode, CreateMode, Data, Identity, Reconfig, SessionCredentials, SessionState, WatchKind,
 };
 use crate::watch::{STREAM_LIMIT, SessionEvents, Watch, WatchStream, WatchTag};
 use crate::watches::WatcherId;
@@ -266,6 +266,38 @@ impl Client {
         });
         let call = self.ask(request, path).await?.checked()?;
         Ok(call.body::<StatResponse>()?.stat)
+    }
+
+    /// The members of the ensemble in force, `server.N=…` lines and the version of the list, and the
+    /// state of the node that holds them. It is the same node whatever the chroot. A server that
+    /// stands alone has no data there.
+    pub async fn get_config(&self) -> Result<(Option<Vec<u8>>, Stat), Error> {
+        get_result(self.ask(config_request(false), CONFIG).await?)
+    }
+
+    /// The same, and a watch for its change.
+    pub async fn get_config_watch(&self) -> Result<(Option<Vec<u8>>, Stat, Watch), Error> {
+        let (call, watch) = self.ask_once(config_request(true), CONFIG).await?;
+        let (data, stat) = get_result(call)?;
+        Ok((data, stat, watch))
+    }
+
+    /// Changes the members of the ensemble, and gives the list that is in force then.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ReconfigDisabled`], [`ErrorCode::ReconfigInProgress`],
+    /// [`ErrorCode::BadVersion`] of the list, [`ErrorCode::BadArguments`],
+    /// [`ErrorCode::NewConfigNoQuorum`], [`ErrorCode::NoAuth`].
+    pub async fn reconfigure(&self, change: &Reconfig<'_>) -> Result<(Vec<u8>, Stat), Error> {
+        let text = |text: Option<&str>| text.map(|text| Cow::Owned(text.to_owned()));
+        let request = Request::Reconfig(ReconfigRequest {
+            joining: text(change.joining),
+            leaving: text(change.leaving),
+            members: text(change.members),
+            config_id: change.version.unwrap_or(-1),
+        });
+        let (data, stat) = get_result(self.ask(request, "").await?)?;
+        Ok((data.unwrap_or_default(), stat))
     }
 
     /// Access control list and state of a node.
@@ -682,6 +714,14 @@ impl Client {
             _ => Loss::Closed,
         }
     }
+}
+
+/// The node with the members of the ensemble.
+const CONFIG: &str = "/zookeeper/config";
+
+fn config_request(watch: bool) -> Request<'static> {
+    let path = Some(CONFIG.into());
+    Request::GetData(GetDataRequest { path, watch })
 }
 
 fn exists_result(call: Call) -> Result<Option<Stat>, Error> {

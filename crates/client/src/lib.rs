@@ -38,8 +38,8 @@ pub use error::{Attempt, Error, Loss};
 pub use multi::{Op, OpResult, ReadOp, ReadResult};
 pub use options::{Options, acl};
 pub use types::{
-    AddWatchMode, CreateMode, Data, EventKind, Identity, SessionCredentials, SessionState,
-    WatchKind, WatchedEvent,
+    AddWatchMode, CreateMode, Data, EventKind, Identity, Reconfig, SessionCredentials,
+    SessionState, WatchKind, WatchedEvent,
 };
 pub use watch::{SessionEvents, Watch, WatchStream};
 pub use watches::WatcherId;

@@ -228,6 +228,19 @@ impl fmt::Debug for SessionCredentials {
     }
 }
 
+/// A change of the members of an ensemble: some of them, or all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconfig<'a> {
+    /// `server.N=…` of those that join or change, separated by commas.
+    pub joining: Option<&'a str>,
+    /// Numbers of those that leave, separated by commas.
+    pub leaving: Option<&'a str>,
+    /// All members instead, separated by commas or as lines.
+    pub members: Option<&'a str>,
+    /// The version that the list must have, `None` for any.
+    pub version: Option<i64>,
+}
+
 /// One identity of a connection, as `who_am_i` reports it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {

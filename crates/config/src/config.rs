@@ -107,6 +107,8 @@ pub struct Config {
     pub ensemble: Option<EnsembleConfig>,
     /// The file that the members came from, if not from the configuration file.
     pub dynamic_config_file: Option<PathBuf>,
+    /// A newer list of members that was proposed, from the file that ends in `.dynamic.next`.
+    pub next_membership: Option<Membership>,
 }
 
 /// How a server is a member of an ensemble.

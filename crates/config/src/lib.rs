@@ -13,6 +13,7 @@ mod manual;
 mod os;
 mod problem;
 mod registry;
+mod rewrite;
 mod settings;
 mod typed;
 
@@ -28,5 +29,6 @@ pub use manual::render_markdown;
 pub use os::environment;
 pub use problem::{ConfigError, Level, Origin, Problem, PropertySource, Warning};
 pub use registry::{Area, Class, Demand, Form, KeySpec, Kind, find, nearest};
+pub use rewrite::with_dynamic_file;
 pub use zooid_proto::members::{ClientAddress, Member, MemberAddress, Membership, Role};
 pub use zooid_proto::properties;

@@ -102,9 +102,11 @@ pub(crate) fn build(settings: &mut Settings, file: Option<&Path>, text: &[u8]) -
         membership: None,
         ensemble: None,
         dynamic_config_file: s.path(Key::DynamicConfigFile),
+        next_membership: None,
         data_dir,
     };
     config.membership = membership(s, &config);
+    config.next_membership = next_membership(s, &config);
     own_client_address(s, &mut config);
     config.ensemble = quorum(s, &config);
     if config.client_port.is_none() && s.problems.is_empty() {
@@ -542,6 +544,32 @@ fn dynamic_file(s: &mut Settings, path: &Path, multi: bool, membership: &mut Mem
     membership.version = i64::from_str_radix(ending, 16).unwrap_or(0);
 }
 
+/// What was proposed last. As in Java it counts only where the list in force has a file of its own.
+fn next_membership(s: &mut Settings, config: &Config) -> Option<Membership> {
+    config.dynamic_config_file.as_ref()?;
+    let mut path = config.file.clone()?.into_os_string();
+    path.push(".dynamic.next");
+    let path = PathBuf::from(path);
+    let read = os::read_if_file(&path)?
+        .map_err(|error| error.to_string())
+        .and_then(|bytes| {
+            let text = crate::properties::latin1(&bytes);
+            Membership::parse(&text, true).map_err(|error| error.to_string())
+        });
+    match read {
+        Ok(next) => Some(next),
+        Err(error) => {
+            let text = format!(
+                "{}: {error}: it holds the members that were proposed last; where another member \
+                 runs it may be removed",
+                path.display()
+            );
+            s.problem(None, None, text);
+            None
+        }
+    }
+}
+
 /// The client address of the own member line, which must not contradict the static one.
 fn own_client_address(s: &mut Settings, config: &mut Config) {
     let own = config.my_id.zip(config.membership.as_ref());
@@ -634,11 +662,6 @@ fn quorum(s: &mut Settings, config: &Config) -> Option<EnsembleConfig> {
     }
     let sid = config.my_id?;
     let own = membership.members.get(&sid)?;
-    if config.reconfig_enabled {
-        let text = "changing the members of a running ensemble is not built yet: remove it, or use \
-                    false";
-        s.problem_key(Key::ReconfigEnabled, text);
-    }
     let ticks = |s: &Settings, key| u32::try_from(s.int(key)).unwrap_or(0);
     Some(EnsembleConfig {
         sid,

@@ -22,6 +22,7 @@ use zooid_proto::records::perms;
 use zooid_proto::txn::{LogEntry, Txn, kind};
 use zooid_proto::{ErrorCode, OpCode, Reader, Writer};
 use zooid_tree::{AclId, Applied, Change, Fired, Tree};
+use zooid_zab::Peer;
 
 /// What counters show for a write that failed: Java notes no operation before it knows that there
 /// is one (`FinalRequestProcessor`).
@@ -134,13 +135,18 @@ impl Core {
 
     /// Takes what a connection submits.
     pub fn submit(&mut self, submit: Submit, now: Now) {
+        self.submit_with(submit, None, now);
+    }
+
+    /// The same for a member, whose agreement judges changes of the members.
+    pub(crate) fn submit_with(&mut self, submit: Submit, peer: Option<&Peer>, now: Now) {
         match self.part {
             Part::Nobody => return self.drop_submit(submit),
             Part::Learner => return self.ask(submit, now),
             Part::Alone | Part::Leader => {}
         }
         match submit {
-            Submit::Write(request) => self.write(request, now),
+            Submit::Write(request) => self.write(request, peer, now),
             Submit::Revalidate {
                 link,
                 session,
@@ -264,7 +270,7 @@ impl Core {
         self.queue.len()
     }
 
-    fn write(&mut self, request: WriteRequest, now: Now) {
+    fn write(&mut self, request: WriteRequest, peer: Option<&Peer>, now: Now) {
         let WriteRequest {
             link,
             session,
@@ -295,6 +301,7 @@ impl Core {
                     standing: session.ask(Owner::Here),
                     xid,
                     ids: &ids,
+                    peer,
                 };
                 self.prep.request(settings, &tree, &asker, op, &body, now)
             };
@@ -335,6 +342,7 @@ impl Core {
                 standing: Ok(()),
                 xid: 0,
                 ids: &[],
+                peer: None,
             };
             self.prep
                 .request(&self.shared.settings, &tree, &asker, op, body, now)
@@ -640,6 +648,14 @@ fn write_reply(
             applied.stat.unwrap_or_default().write(to);
         }
         OpCode::SetData | OpCode::SetAcl => applied.stat.unwrap_or_default().write(to),
+        // As a read of the node: the members in force from here on.
+        OpCode::Reconfig => {
+            let Txn::Reconfig(set) = &entry.txn else {
+                unreachable!("a change of the members makes its own kind of transaction");
+            };
+            to.buf(set.data.as_deref());
+            applied.stat.unwrap_or_default().write(to);
+        }
         _ => {}
     });
 }

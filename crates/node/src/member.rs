@@ -11,6 +11,7 @@ use crate::shared::Shared;
 use crate::time::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use zooid_proto::OpCode;
 use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
 
 /// A member.
@@ -22,6 +23,8 @@ pub struct Member {
     rebuilding: Option<Token>,
     /// What is committed meanwhile.
     held: VecDeque<Proposal>,
+    /// What is to be done outside, held back until what came with it is applied.
+    outward: VecDeque<Effect>,
     role: Role,
     config: String,
     /// When the leader was last told of clients, monotonic ms.
@@ -40,6 +43,7 @@ impl Member {
             core,
             rebuilding: None,
             held: VecDeque::new(),
+            outward: VecDeque::new(),
             role: Role::Looking,
             config,
             told_ms: now.mono_ms,
@@ -60,7 +64,11 @@ impl Member {
 
     /// Takes what a connection submits.
     pub fn submit(&mut self, submit: Submit, now: Now) {
-        self.core.submit(submit, now);
+        if matches!(&submit, Submit::Write(request) if request.op == OpCode::Reconfig) {
+            // One change at a time: the agreement must know of one that is still on its way.
+            self.pass_on(now);
+        }
+        self.core.submit_with(submit, Some(&self.peer), now);
     }
 
     /// Takes what a peer or a disk says. After [`DiskOp::Truncate`] and
@@ -105,21 +113,29 @@ impl Member {
 
     /// The next thing to do outside; when there is none, all that is committed is applied, and
     /// answered.
+    ///
+    /// What others are told of is applied here first: whoever has an answer from another member, and
+    /// then asks this one, sees it. On a leader a `sync` stands on that.
     pub fn poll(&mut self, now: Now) -> Option<Effect> {
         loop {
+            if let Some(effect) = self.outward.pop_front() {
+                return Some(effect);
+            }
             self.pass_on(now);
-            match self.peer.poll_effect() {
-                Some(effect) => {
-                    if let Some(effect) = self.carry_out(effect, now) {
-                        return Some(effect);
+            let mut idle = true;
+            while let Some(effect) = self.peer.poll_effect() {
+                idle = false;
+                if let Some(effect) = self.carry_out(effect, now) {
+                    let waits = matches!(effect, Effect::Send { .. });
+                    self.outward.push_back(effect);
+                    if !waits {
+                        break;
                     }
                 }
-                None => {
-                    self.core.advance();
-                    if !self.core.wants_out() {
-                        return None;
-                    }
-                }
+            }
+            self.core.advance();
+            if idle && !self.core.wants_out() {
+                return None;
             }
         }
     }
@@ -171,7 +187,10 @@ impl Member {
                 }
             }
             Effect::Request { conn, request } => {
-                self.core.learner_request(conn.0, &request, now);
+                if request.op == OpCode::Reconfig.code() {
+                    self.pass_on(now);
+                }
+                self.core.learner_request(conn.0, &request, &self.peer, now);
             }
             Effect::Revalidate {
                 conn,
@@ -190,7 +209,10 @@ impl Member {
                 session,
                 timeout_ms,
             } => self.core.touched(session, timeout_ms, now),
-            Effect::Synced => self.core.synced(),
+            Effect::Synced => {
+                self.core.advance();
+                self.core.synced();
+            }
             Effect::RevalidationDone { session, valid } => {
                 self.core.advance();
                 self.core.revalidation_done(session, valid, now);
@@ -202,7 +224,10 @@ impl Member {
             Effect::Config(ref text) => {
                 self.config.clone_from(text);
                 self.core.advance();
-                self.write_config(now);
+                // A transaction that has made it wrote the node, with the state that all have.
+                if !self.has_config() {
+                    self.write_config(now);
+                }
                 return Some(effect);
             }
             Effect::Disk { token, ref op } => {
@@ -244,6 +269,14 @@ impl Member {
             // Nobody serves at all times from one role to another.
             _ => {}
         }
+    }
+
+    /// Whether the node says what is in force.
+    fn has_config(&self) -> bool {
+        let tree = self.shared.tree.read();
+        let node = tree.get("/zookeeper/config");
+        let data = node.and_then(|node| node.data());
+        data == Some(self.config.as_bytes())
     }
 
     /// Every member writes the configuration in force into `/zookeeper/config` for itself.

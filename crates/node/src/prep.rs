@@ -8,7 +8,9 @@ use crate::time::Now;
 use crate::view::{AclRef, DataRef, Record, View};
 use std::borrow::Cow;
 use std::sync::Arc;
-use zooid_proto::client::{CreateRequest, CreateTtlRequest, MultiOp, MultiRequest, create_mode};
+use zooid_proto::client::{
+    CreateRequest, CreateTtlRequest, MultiOp, MultiRequest, ReconfigRequest, create_mode,
+};
 use zooid_proto::jute::{Buf, List, Str};
 use zooid_proto::ops::Request;
 use zooid_proto::path;
@@ -19,6 +21,7 @@ use zooid_proto::txn::{
 };
 use zooid_proto::{ErrorCode, Jute, OpCode};
 use zooid_tree::{DIGEST_VERSION, OwnerClass, Tree};
+use zooid_zab::Peer;
 
 /// Who asks for a write, and in the name of what.
 pub(crate) struct Asker<'r> {
@@ -30,6 +33,8 @@ pub(crate) struct Asker<'r> {
     pub xid: i32,
     /// Identities of the connection when the request came.
     pub ids: &'r [Id<'static>],
+    /// The agreement of this member, for changes of the members; `None` for a server that stands alone.
+    pub peer: Option<&'r Peer>,
 }
 
 /// A transaction as it is logged.
@@ -58,7 +63,10 @@ pub(crate) struct Prep {
 }
 
 /// Nodes that cannot be deleted.
-const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", CONFIG];
+
+/// The node that holds the list of members.
+const CONFIG: &str = "/zookeeper/config";
 
 impl Prep {
     /// A maker of transactions behind `last_zxid`.
@@ -154,6 +162,7 @@ impl Prep {
             standing: Ok(()),
             xid: 0,
             ids: &[],
+            peer: None,
         };
         Payload::of(&self.entry(
             &asker,
@@ -235,7 +244,7 @@ impl<'w> Work<'w> {
             Request::DeleteContainer(r) => self.delete_container(r.path),
             Request::SetData(r) => self.set_data(r.path, r.data, r.version),
             Request::SetAcl(r) => self.set_acl(r.path, r.acl, r.version),
-            Request::Reconfig(_) => self.reconfig(),
+            Request::Reconfig(r) => self.reconfig(r),
             Request::CloseSession(_) => self.close_session(),
             other => unreachable!("{:?} is not a write", other.op()),
         }
@@ -548,13 +557,41 @@ impl<'w> Work<'w> {
         Ok(Txn::Check(CheckVersionTxn { path, version }))
     }
 
-    /// A standalone server has no members to change.
-    fn reconfig<'b>(&mut self) -> Result<Txn<'b>, ErrorCode> {
+    /// A standalone server has no members to change. As in Java the ACL comes last, so that who may
+    /// not change the members still learns whether the change could be made.
+    fn reconfig<'b>(&mut self, request: ReconfigRequest<'b>) -> Result<Txn<'b>, ErrorCode> {
         if !self.settings.reconfig {
             return Err(ErrorCode::ReconfigDisabled);
         }
         self.session()?;
-        Err(ErrorCode::Unimplemented)
+        let peer = self.asker.peer.ok_or(ErrorCode::Unimplemented)?;
+        let wanted = zooid_zab::ReconfigRequest {
+            joining: request.joining.as_deref(),
+            leaving: request.leaving.as_deref(),
+            members: request.members.as_deref(),
+            version: request.config_id,
+        };
+        let text = peer.reconfigure(&wanted, self.zxid)?;
+        let node = self.existing(CONFIG)?;
+        self.allowed(&node, perms::WRITE)?;
+        let stat = node.stat.expect("an existing node has a state");
+        let before = node.digest;
+        let node = Record {
+            stat: Some(StatPersisted {
+                version: -1,
+                mtime: self.now.wall_ms,
+                mzxid: self.zxid,
+                ..stat
+            }),
+            data: DataRef::Own(Some(text.as_bytes().into())),
+            ..node
+        };
+        self.view.push(self.tree, self.zxid, CONFIG, before, node);
+        Ok(Txn::Reconfig(SetDataTxn {
+            path: CONFIG.into(),
+            data: Some(text.into_bytes().into()),
+            version: -1,
+        }))
     }
 
     /// No check of the session: expiry comes this way too, when it is closing already.

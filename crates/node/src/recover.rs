@@ -32,7 +32,8 @@ pub struct Tail {
     bytes: usize,
     /// The newest entries, without a gap.
     pub recent: VecDeque<Proposal>,
-    /// First and last zxid of each run of entries without a gap, oldest first.
+    /// First and last zxid of each run of entries without a gap in one epoch, oldest first; each is
+    /// continued by the next.
     pub runs: Vec<(i64, i64)>,
 }
 
@@ -47,10 +48,10 @@ impl Tail {
         match self.runs.last_mut() {
             // An entry that comes again (Java logs some twice) is there already.
             Some((_, last)) if zxid <= *last => return,
-            Some((_, last)) if follows(*last, zxid) => *last = zxid,
+            Some((_, last)) if zxid == *last + 1 => *last = zxid,
+            Some((_, last)) if begins_epoch(*last, zxid) => self.runs.push((zxid, zxid)),
             _ => {
-                self.bytes = 0;
-                self.recent.clear();
+                self.clear();
                 self.runs.push((zxid, zxid));
             }
         }
@@ -71,9 +72,9 @@ impl Tail {
     }
 }
 
-/// Whether nothing can be missing between two transactions.
-fn follows(before: i64, zxid: i64) -> bool {
-    zxid == before + 1 || zxid::epoch(zxid) > zxid::epoch(before) && zxid::counter(zxid) == 1
+/// Whether a transaction is the first of a later epoch.
+fn begins_epoch(before: i64, zxid: i64) -> bool {
+    zxid::epoch(zxid) > zxid::epoch(before) && zxid::counter(zxid) == 1
 }
 
 /// How far a recovery is.

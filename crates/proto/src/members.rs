@@ -137,8 +137,8 @@ impl Membership {
         Ok(membership)
     }
 
-    /// The text of a dynamic configuration file: sorted lines. The committed one has no version
-    /// inside, the one that waits for its commit (`.next`) has.
+    /// The text of a dynamic configuration file: sorted lines, the last without an end. The committed
+    /// one has no version inside, the one that waits for its commit (`.next`) has.
     pub fn dynamic_file(&self, with_version: bool) -> String {
         let text = self.to_string();
         let mut lines: Vec<&str> = text
@@ -146,7 +146,7 @@ impl Membership {
             .filter(|line| with_version || !line.starts_with("version"))
             .collect();
         lines.sort_unstable();
-        lines.into_iter().flat_map(|line| [line, "\n"]).collect()
+        lines.join("\n")
     }
 
     /// Whether both are one configuration, as Java compares them: by version, or else by members,
@@ -548,9 +548,9 @@ mod tests {
     fn a_dynamic_file_has_sorted_lines() {
         let text = "server.2=b:1:2\nserver.10=c:1:2\nversion=1f";
         let members = Membership::parse(text, false).unwrap();
-        let lines = "server.10=c:1:2:participant\nserver.2=b:1:2:participant\n";
+        let lines = "server.10=c:1:2:participant\nserver.2=b:1:2:participant";
         assert_eq!(members.dynamic_file(false), lines);
-        assert_eq!(members.dynamic_file(true), format!("{lines}version=1f\n"));
+        assert_eq!(members.dynamic_file(true), format!("{lines}\nversion=1f"));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! A member of an ensemble: its sockets, its disk and its clock around [`Member`].
 
 pub mod disk;
+pub mod members;
 pub mod net;
 
 use crate::clock::Clock;
 use crate::run::StartError;
 use crate::state::{CoreInput, Seen};
 use disk::MemberDisk;
+use members::Ports;
 use net::{LinkHandle, Net, PeerEvent};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 use zooid_config::{Config, EnsembleConfig, Membership};
@@ -20,7 +21,7 @@ use zooid_node::recover::Tail;
 use zooid_node::transfer::{Incoming, Outgoing};
 use zooid_node::{Settings, Shared};
 use zooid_store::epochs::Epochs;
-use zooid_zab::{Boot, ConnId, Effect, Input, Params, Port, Role};
+use zooid_zab::{Boot, ConnId, Effect, Input, Params, Role};
 
 /// Inputs that the core takes before it looks at the time and hands transactions to the disk.
 const INPUTS_PER_TURN: usize = 1024;
@@ -71,7 +72,7 @@ pub fn boot(
             seed,
         },
         config: membership.to_string(),
-        next_config: None,
+        next_config: config.next_membership.as_ref().map(Membership::to_string),
         accepted_epoch: epochs.accepted,
         current_epoch: epochs.current,
         last_zxid,
@@ -89,45 +90,18 @@ fn packet_limit(config: &Config) -> usize {
         .saturating_mul(2)
 }
 
-/// Opens the ports for other members.
-pub fn listen(
-    membership: &Membership,
-    ensemble: &EnsembleConfig,
-    net: &Net,
-) -> Result<(), StartError> {
-    let own = membership.members.get(&ensemble.sid);
-    let addresses = own.map_or(&[][..], |own| &own.addresses);
-    let next = Arc::new(AtomicUsize::new(0));
-    for address in addresses {
-        let host = (!ensemble.listen_on_all).then_some(address.host.as_str());
-        let ports = [
-            (Port::Quorum, address.quorum_port),
-            (Port::Election, address.election_port),
-        ];
-        for (port, number) in ports {
-            let listener = net::listen(host, number).map_err(|source| StartError::Listen {
-                address: format!("{}:{number}", host.unwrap_or("*")),
-                source,
-                hint: "; it is the address of this member in the list of members",
-            })?;
-            tokio::spawn(net.clone().accept(listener, port, next.clone()));
-        }
-        if ensemble.listen_on_all {
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// The one task that agreement and state machine run in.
 pub struct Runner {
     member: Member,
     shared: Arc<Shared>,
     net: Net,
     disk: MemberDisk,
+    ports: Ports,
     clock: Clock,
     settings: Settings,
     links: BTreeMap<ConnId, LinkHandle>,
+    /// Connections that are being opened and still wanted.
+    dialing: BTreeSet<ConnId>,
     incoming: Option<Incoming<'static>>,
     stopping: Option<Instant>,
     stopped: bool,
@@ -143,6 +117,7 @@ impl Runner {
         shared: Arc<Shared>,
         net: Net,
         disk: MemberDisk,
+        ports: Ports,
         clock: Clock,
     ) -> Runner {
         let seen = Arc::new(Mutex::new(Seen {
@@ -158,8 +133,10 @@ impl Runner {
             shared,
             net,
             disk,
+            ports,
             clock,
             links: BTreeMap::new(),
+            dialing: BTreeSet::new(),
             incoming: None,
             stopping: None,
             stopped: false,
@@ -218,6 +195,11 @@ impl Runner {
                         (Input::Accepted { conn, port }, None)
                     }
                     PeerEvent::Dialed(conn, handle) => {
+                        // One that was given up while it was being opened must not stay open: a Java
+                        // server waits for its first words and takes no other connection meanwhile.
+                        if !self.dialing.remove(&conn) {
+                            return Ok(());
+                        }
                         self.links.insert(conn, handle);
                         (Input::Dialed { conn }, None)
                     }
@@ -233,7 +215,7 @@ impl Runner {
                     PeerEvent::Closed(conn) => {
                         let known = self.links.remove(&conn).is_some();
                         // One that was never opened has no link.
-                        if !known && conn.is_accepted() {
+                        if !known && !self.dialing.remove(&conn) {
                             return Ok(());
                         }
                         (Input::Closed { conn }, None::<()>)
@@ -245,6 +227,7 @@ impl Runner {
             CoreInput::CannotTruncate(token) => {
                 self.member.input(Input::CannotTruncate { token }, now);
             }
+            CoreInput::LogStartsAt(zxid) => self.member.input(Input::LogStartsAt { zxid }, now),
             CoreInput::Durable(_) => unreachable!("only a server that stands alone is told so"),
             CoreInput::DiskFailed(error) => {
                 tracing::error!(%error, "the disk failed: stopping, nothing more is acknowledged");
@@ -271,6 +254,7 @@ impl Runner {
                     ..
                 } => {
                     let timeout = Duration::from_millis(timeout_ms);
+                    self.dialing.insert(conn);
                     self.net.clone().dial(conn, port, addresses, timeout);
                 }
                 Effect::Send { conn, bytes } => {
@@ -285,7 +269,12 @@ impl Runner {
                 Effect::SendSnapshot { conn, zxid } => {
                     if let Some(link) = self.links.get(&conn) {
                         let outgoing = Outgoing::begin(&self.shared);
-                        assert_eq!(outgoing.zxid(), zxid, "a state is sent as it is");
+                        // The first zxid of an epoch is no transaction: it only says who leads.
+                        let at = outgoing.zxid();
+                        assert!(
+                            at == zxid || at > zxid && at & 0xffff_ffff == 0,
+                            "a state is sent as it is: 0x{at:x} where 0x{zxid:x} is due"
+                        );
                         link.send_snapshot(outgoing);
                     }
                 }
@@ -295,6 +284,7 @@ impl Runner {
                     }
                 }
                 Effect::Close { conn } => {
+                    self.dialing.remove(&conn);
                     if let Some(link) = self.links.remove(&conn) {
                         link.close();
                     }
@@ -315,7 +305,13 @@ impl Runner {
                     tell(role);
                     self.show(true);
                 }
-                Effect::Config(text) => tracing::info!(members = text, "the members have changed"),
+                Effect::Config(text) => {
+                    tracing::info!(members = text, "a list of members is in force");
+                    match Membership::parse(&text, true) {
+                        Ok(membership) => self.ports.follow(&membership),
+                        Err(error) => unreachable!("agreement has read it: {error}"),
+                    }
+                }
                 Effect::Stopped => self.stopped = true,
                 Effect::Fatal(what) => return Err(StartError::Ensemble(what)),
                 other => unreachable!("{other:?} is the member's own"),

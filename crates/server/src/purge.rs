@@ -1,18 +1,22 @@
 //! Old snapshots and logs are removed from time to time (`DatadirCleanupManager` in Java).
 
 use crate::snapshots::Snapshots;
+use crate::state::CoreInput;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
 use zooid_store::layout::NamedFile;
 use zooid_store::{DataDirs, Files, purge};
 
-/// Purges now and every `interval` from then on. Ends with the runtime.
+/// Purges now and every `interval` from then on. Ends with the runtime. A member of an ensemble is
+/// told where its log begins from then on.
 pub async fn run(
     files: Arc<dyn Files>,
     dirs: DataDirs,
     snapshots: Arc<Snapshots>,
     retain: usize,
     interval: Duration,
+    member: Option<UnboundedSender<CoreInput>>,
 ) {
     let mut ticks = tokio::time::interval(interval);
     loop {
@@ -20,6 +24,12 @@ pub async fn run(
         let snapshots = snapshots.clone();
         let known = move |file: &NamedFile| snapshots.is_known_good(file);
         once(&files, &dirs, retain, known).await;
+        if let Some(member) = &member
+            && let Ok(logs) = dirs.logs(&*files)
+            && let Some(first) = logs.iter().map(|log| log.zxid).min()
+        {
+            let _ = member.send(CoreInput::LogStartsAt(first));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::descriptors;
 use crate::disk::{Disk, DiskStats};
 use crate::ensemble::disk::{MemberDisk, Workshop, load_epochs};
+use crate::ensemble::members::{ConfigFiles, Ports};
 use crate::ensemble::net::Net;
 use crate::ensemble::{self, Runner};
 use crate::net::clients;
@@ -12,6 +13,7 @@ use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::space;
 use crate::state::{CoreInput, Server};
+use parking_lot::RwLock;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
@@ -20,7 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use zooid_config::{Compression, Config};
+use zooid_config::{ClientAddress, Compression, Config};
 use zooid_node::log::{Log, SnapshotRule};
 use zooid_node::member::Member;
 use zooid_node::recover::{RecoveredTree, Recovery, RecoveryError, Stage};
@@ -30,7 +32,7 @@ use zooid_store::log::{LogOptions, LogWriter};
 use zooid_store::recover::{
     Base, Progress, RecoverOptions, Recovered, recover, remove_initialize_marker,
 };
-use zooid_store::{DataDirs, Files, OsFiles, StoreError};
+use zooid_store::{DataDirs, Files, OsFiles, StoreError, epochs};
 
 /// Inputs that the core takes before it looks at the time and hands transactions to the disk.
 const INPUTS_PER_TURN: usize = 1024;
@@ -242,9 +244,11 @@ async fn serve_in(
         let interval = Duration::from_secs(u64::from(hours) * 3600);
         let retain = config.purge.retain as usize;
         let (files, dirs, snapshots) = (files.clone(), dirs.clone(), snapshots.clone());
-        tokio::spawn(purge::run(files, dirs, snapshots, retain, interval));
+        let member = config.ensemble.is_some().then(|| core_inbox.clone());
+        tokio::spawn(purge::run(files, dirs, snapshots, retain, interval, member));
     }
     let mut seen = None;
+    let (moves, moved) = unbounded_channel();
     let running = match config.ensemble.clone() {
         None => {
             let core = Core::new(shared.clone(), clock.now());
@@ -254,9 +258,12 @@ async fn serve_in(
             tokio::spawn(run_core(core, inputs, disk, clock))
         }
         Some(member) => {
+            let had_epochs = epochs::read(&*files, &dirs.snap_dir(), epochs::CURRENT)?.is_some();
             let epochs = load_epochs(&*files, dirs, last_zxid)?;
             let seed = RandomState::new().hash_one(1);
-            let boot = ensemble::boot(&config, &member, epochs, tree_tail, last_zxid, seed);
+            let mut boot = ensemble::boot(&config, &member, epochs, tree_tail, last_zxid, seed);
+            // Epochs without a snapshot: whatever was promised and logged is gone.
+            boot.may_have_lost_data |= is_new && had_epochs;
             let net = Net {
                 core: core_inbox.clone(),
                 shared: shared.clone(),
@@ -265,7 +272,23 @@ async fn serve_in(
                 keep_alive: config.client_tcp_keep_alive,
             };
             let members = config.membership.clone().unwrap_or_default();
-            ensemble::listen(&members, &member, &net)?;
+            let client = ClientAddress {
+                host: config
+                    .client_port_address
+                    .clone()
+                    .unwrap_or_else(|| "0.0.0.0".to_owned()),
+                port,
+            };
+            let backlog = config.client_port_listen_backlog;
+            let ports = Ports::open(&members, &member, net.clone(), client, backlog, moves)?;
+            let config_file = config.file.clone();
+            let config_files = config_file.map(|path| ConfigFiles::new(path, member.sid));
+            if config.reconfig_enabled
+                && config.dynamic_config_file.is_none()
+                && let Some(config_files) = &config_files
+            {
+                config_files.back_up(&*files)?;
+            }
             let workshop = Workshop {
                 log,
                 files: files.clone(),
@@ -274,16 +297,17 @@ async fn serve_in(
                 snapshots: snapshots.clone(),
                 slow_sync,
                 stats: disk_stats.clone(),
+                config: config_files,
             };
             let disk = MemberDisk::start(workshop, core_inbox.clone())?;
             let member = Member::new(shared.clone(), boot, clock.now());
-            let runner = Runner::new(member, shared.clone(), net, disk, clock);
+            let runner = Runner::new(member, shared.clone(), net, disk, ports, clock);
             seen = Some(runner.seen());
             tokio::spawn(runner.run(inputs))
         }
     };
     let server = Arc::new(Server {
-        client_address: listener.local_addr()?,
+        client_address: RwLock::new(listener.local_addr()?),
         started: clock.now(),
         config,
         shared,
@@ -294,8 +318,8 @@ async fn serve_in(
         snapshots,
         ensemble: seen,
     });
-    tracing::info!(address = %server.client_address, ms = clock.now().mono_ms, "serving clients");
-    let accepting = tokio::spawn(clients::accept(listener, server.clone()));
+    tracing::info!(address = %server.client_address.read(), ms = clock.now().mono_ms, "serving clients");
+    let accepting = tokio::spawn(clients::accept(listener, moved, server.clone()));
     tokio::pin!(stop, running);
     let ended = tokio::select! {
         () = &mut stop => {
@@ -539,7 +563,10 @@ async fn run_core(
                     }
                 }
                 CoreInput::Durable(zxid) => core.durable(zxid),
-                CoreInput::Persisted(_) | CoreInput::CannotTruncate(_) | CoreInput::Peer(_) => {
+                CoreInput::Persisted(_)
+                | CoreInput::CannotTruncate(_)
+                | CoreInput::LogStartsAt(_)
+                | CoreInput::Peer(_) => {
                     unreachable!("a server that stands alone has no peers")
                 }
                 CoreInput::DiskFailed(error) => {

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::disk::DiskStats;
 use crate::ensemble::net::PeerEvent;
 use crate::snapshots::Snapshots;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -26,7 +26,7 @@ pub struct Server {
     /// Where its files are.
     pub dirs: DataDirs,
     /// Where it listens for clients.
-    pub client_address: SocketAddr,
+    pub client_address: RwLock<SocketAddr>,
     /// The way into the core.
     pub core: UnboundedSender<CoreInput>,
     /// What the log thread measures.
@@ -65,6 +65,8 @@ pub enum CoreInput {
     Persisted(Token),
     /// There was nothing left to build an earlier state from; all data are gone.
     CannotTruncate(Token),
+    /// Old logs have been removed; the first that is left begins with this zxid.
+    LogStartsAt(i64),
     /// Another member did something.
     Peer(PeerEvent),
     /// The log cannot be written: nothing may be acknowledged any more.

@@ -25,7 +25,7 @@ pub trait Files: Send + Sync + fmt::Debug {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
     /// Gives a file another name, replacing what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Takes a file's name away.
+    /// Takes a file's name away. One that is gone already is no error: a purge runs beside the rest.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
@@ -168,7 +168,10 @@ impl Files for OsFiles {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -175,8 +175,8 @@ impl Files for MemFiles {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let removed = self.state().files.remove(path);
-        removed.map(drop).ok_or_else(|| ErrorKind::NotFound.into())
+        self.state().files.remove(path);
+        Ok(())
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {

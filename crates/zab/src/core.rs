@@ -10,8 +10,9 @@ use zooid_proto::quorum::{FromLeader, FromLearner, Limits};
 use crate::boot::Params;
 use crate::election::{ElectionEvent, Elections, Vote};
 use crate::io::{ConnId, Effect, Port, Proposal, Sid};
+use crate::mutations::{Guard, without};
 use crate::out::Out;
-use crate::quorum::Verifier;
+use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
 use crate::store::Store;
 
@@ -85,6 +86,12 @@ impl Core {
         self.seen.as_ref().unwrap_or(&self.committed)
     }
 
+    /// Counts in all configurations that must agree.
+    pub(crate) fn tracker(&self) -> Tracker {
+        let seen = self.seen.as_ref().filter(|_| !without(Guard::BothQuorums));
+        Tracker::new(&self.committed, seen)
+    }
+
     /// So many ticks, in ms.
     pub(crate) fn ticks(&self, n: u64) -> u64 {
         n.saturating_mul(self.params.tick_ms)
@@ -96,12 +103,11 @@ impl Core {
         }
     }
 
-    /// Whether this server is an observer: by the list of members, or else by its own setting.
+    /// Whether this server is an observer. One that is in no list is a follower without a vote, as in
+    /// Java (`QuorumPeer.updateLearnerType`): a leader counts it among those that a new list may need.
     pub(crate) fn is_observer(&self) -> bool {
-        match self.committed.member(self.params.sid) {
-            Some(member) => member.role == MemberRole::Observer,
-            None => self.params.observer,
-        }
+        let own = self.committed.member(self.params.sid);
+        own.is_some_and(|own| own.role == MemberRole::Observer)
     }
 
     /// Where a server takes learners.

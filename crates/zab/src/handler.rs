@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use zooid_proto::quorum::{Limits, PacketDecoder};
+use zooid_proto::quorum::{ForwardedRequest, Limits, PacketDecoder};
 
-use crate::io::Sid;
+use crate::io::{Forwarded, Sid};
+use crate::quorum::Tracker;
 
 /// How far a learner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +86,10 @@ impl Handler {
         matches!(self.stage, Stage::Synced | Stage::Live)
     }
 
-    /// How long it may be silent, in ticks: loading a state takes its time.
+    /// How long it may be silent, in ticks: loading a state takes its time, and while others do that
+    /// it has nothing to say.
     pub(crate) fn patience(&self, init_limit: u64, sync_limit: u64) -> u64 {
-        if self.is_synced() {
+        if self.stage == Stage::Live {
             sync_limit
         } else {
             init_limit
@@ -100,5 +102,39 @@ impl Handler {
         while self.unacked.front().is_some_and(|sent| sent.0 <= zxid) {
             self.unacked.pop_front();
         }
+    }
+}
+
+/// The same tracker without the word of one server.
+pub(crate) fn retracted(tracker: &Tracker, sid: Sid) -> Tracker {
+    let mut sets = tracker.sets().iter();
+    let (first, acked) = sets.next().expect("a tracker has a configuration");
+    let mut other = Tracker::new(first, None);
+    let mut all = acked.clone();
+    for (verifier, acked) in sets {
+        other.require(verifier);
+        all.extend(acked);
+    }
+    all.remove(&sid);
+    all.into_iter().for_each(|sid| {
+        other.add(sid);
+    });
+    other
+}
+
+/// A request as it goes to the state machine.
+pub(crate) fn forwarded(request: ForwardedRequest<'_>) -> Forwarded {
+    let text = |text: Option<std::borrow::Cow<'_, str>>| text.unwrap_or_default().into_owned();
+    Forwarded {
+        session: request.session_id,
+        cxid: request.cxid,
+        op: request.op,
+        body: request.body.into_owned(),
+        identities: request
+            .authinfo
+            .into_iter()
+            .flatten()
+            .map(|id| (text(id.scheme), text(id.id)))
+            .collect(),
     }
 }

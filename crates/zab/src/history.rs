@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use zooid_proto::zxid::{counter, epoch};
 
 use crate::io::Proposal;
+use crate::mutations::{Guard, without};
 
 /// Runs of the log, and its newest entries.
 #[derive(Debug)]
@@ -172,7 +173,9 @@ impl History {
 
     /// The state up to `zxid` was received whole: nothing before it is there as entries.
     pub(crate) fn reset(&mut self, zxid: i64) {
-        self.runs.clear();
+        if !without(Guard::BarrierAtState) {
+            self.runs.clear();
+        }
         self.recent.clear();
         self.recent_bytes = 0;
         self.base = Some(zxid);

@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tracing::{debug, info};
-use zooid_proto::quorum::{
-    ForwardedRequest, FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder,
-};
+use zooid_proto::quorum::{FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder};
 use zooid_proto::vote::PeerState;
 use zooid_proto::zxid::{counter, epoch, make};
 
 use crate::core::{Core, Next};
 use crate::election::Vote;
-use crate::handler::{Handler, Stage};
-use crate::io::{ConnId, Effect, Forwarded, Proposal, Role, Sid};
+use crate::handler::{Handler, Stage, forwarded, retracted};
+use crate::io::{ConnId, Effect, Proposal, Role, Sid};
+use crate::mutations::{Guard, without};
 use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
 use crate::store::{Durable, Pending};
@@ -57,6 +56,8 @@ pub(crate) struct Leader {
     phase: Phase,
     /// When it gives up waiting, before broadcast.
     deadline: u64,
+    /// When to give up because too few are connected of those that came.
+    deserted_at: Option<u64>,
     /// The epoch to be, at least.
     proposed: i64,
     connecting: BTreeSet<Sid>,
@@ -70,6 +71,8 @@ pub(crate) struct Leader {
     entering: Option<Pending<i64>>,
     handlers: BTreeMap<ConnId, Handler>,
     last_proposed: i64,
+    /// The last own transaction that was counted.
+    own_acked: i64,
     outstanding: VecDeque<Outstanding>,
     syncs: VecDeque<(i64, ConnId)>,
     next_half_tick: u64,
@@ -93,6 +96,7 @@ impl Leader {
             vote,
             phase: Phase::Discovery,
             deadline: core.now + core.ticks(core.params.init_limit),
+            deserted_at: None,
             proposed: core.store.accepted() + 1,
             connecting: BTreeSet::from([sid]),
             electing: voters_only.clone(),
@@ -103,6 +107,7 @@ impl Leader {
             entering: None,
             handlers: BTreeMap::new(),
             last_proposed: position,
+            own_acked: position,
             outstanding: VecDeque::new(),
             syncs: VecDeque::new(),
             next_half_tick: core.now + core.params.tick_ms / 2,
@@ -267,9 +272,14 @@ impl Leader {
         let handler = self.handlers.get_mut(&conn).expect("the caller has it");
         handler.stage = Stage::Waiting;
         let sid = handler.sid;
+        if self.may_be_established(core) {
+            self.deserted_at = None;
+        }
         if self.phase == Phase::Discovery {
             // Whoever comes may raise the epoch, but only voters are counted.
-            self.proposed = self.proposed.max(accepted + 1);
+            if !without(Guard::EpochAboveAll) {
+                self.proposed = self.proposed.max(accepted + 1);
+            }
             self.connecting.insert(sid);
             self.try_fix_epoch(core);
         }
@@ -282,8 +292,11 @@ impl Leader {
     }
 
     fn try_fix_epoch(&mut self, core: &mut Core) {
-        let counted = self.connecting.contains(&core.params.sid)
-            && core.committed.contains_quorum(&self.connecting);
+        let quorum = match without(Guard::VotersOnly) {
+            true => self.connecting.len() > core.committed.voters().len() / 2,
+            false => core.committed.contains_quorum(&self.connecting),
+        };
+        let counted = self.connecting.contains(&core.params.sid) && quorum;
         if self.phase != Phase::Discovery || !counted {
             return;
         }
@@ -293,6 +306,9 @@ impl Leader {
         }
         self.phase = Phase::Accepting;
         self.accepting = Some(core.store.accept_epoch(self.proposed, &mut core.out));
+        if without(Guard::LeaderInfoAfterFlush) {
+            self.persisted(core);
+        }
     }
 
     /// LEADERINFO to all that wait for it. Needs the proof that the epoch is on the disk.
@@ -316,7 +332,7 @@ impl Leader {
     pub(crate) fn persisted(&mut self, core: &mut Core) {
         if self.phase == Phase::Accepting
             && let Some(pending) = &self.accepting
-            && let Some(durable) = core.store.settled(pending)
+            && let Some(durable) = core.store.settled(pending, Guard::LeaderInfoAfterFlush)
         {
             self.accepted = Some(durable);
             self.phase = Phase::Electing;
@@ -327,7 +343,7 @@ impl Leader {
         }
         if self.phase == Phase::Synchronizing
             && let Some(pending) = &self.entering
-            && let Some(own) = core.store.settled(pending)
+            && let Some(own) = core.store.settled(pending, Guard::OwnAckAfterFlush)
         {
             self.count_own_newleader(own, core);
         }
@@ -347,7 +363,8 @@ impl Leader {
         }
         // Without an epoch it tells its position only: it had promised itself to this epoch before.
         if let Some(current) = current {
-            if (i64::from(current), position) > self.summary {
+            let more = (i64::from(current), position) > self.summary;
+            if more && !without(Guard::PositionsCompared) {
                 let why = format!(
                     "server {sid} has seen more: epoch {current}, 0x{position:x} against {}, 0x{:x}",
                     self.summary.0, self.summary.1
@@ -375,7 +392,7 @@ impl Leader {
             let config = core.committed.with_version(make(e, 0));
             core.see_config(config);
         }
-        self.newleader = Tracker::new(&core.committed, core.seen.as_ref());
+        self.newleader = core.tracker();
         self.entering = Some(core.store.enter_epoch(e, &mut core.out));
         let placed: Vec<(ConnId, i64)> = self
             .handlers
@@ -405,9 +422,9 @@ impl Leader {
         core.tell_learner(conn, &packet);
         // What it acknowledged on an older connection may have been cut off just now.
         for entry in &mut self.outstanding {
-            entry.tracker = without(&entry.tracker, sid);
+            entry.tracker = retracted(&entry.tracker, sid);
         }
-        if observer {
+        if observer || without(Guard::OutstandingForwarded) {
             return;
         }
         let mut after = top;
@@ -442,9 +459,6 @@ impl Leader {
             return;
         }
         handler.stage = Stage::Synced;
-        for sent in &mut handler.unacked {
-            sent.1 = core.now;
-        }
         let early = handler.early_ack.take();
         info!(
             sid = core.params.sid,
@@ -482,8 +496,9 @@ impl Leader {
 
     fn try_establish(&mut self, core: &mut Core) {
         // Java, too, goes on only with its own acknowledgement, whatever a quorum has said.
-        let own = core.store.current() == self.epoch();
-        if self.phase != Phase::Synchronizing || !own || !self.newleader.has_all_quorums() {
+        let own = self.entering.is_none();
+        let quorum = self.newleader.has_all_quorums() || without(Guard::HistoryNeedsQuorum);
+        if self.phase != Phase::Synchronizing || !own || !quorum {
             return;
         }
         let e = self.epoch();
@@ -524,6 +539,10 @@ impl Leader {
         assert_eq!(self.phase, Phase::Broadcast, "UPTODATE needs a quorum");
         if let Some(handler) = self.handlers.get_mut(&conn) {
             handler.stage = Stage::Live;
+            handler.heard = core.now;
+            for sent in &mut handler.unacked {
+                sent.1 = core.now;
+            }
             core.tell_learner(conn, &FromLeader::UpToDate);
         }
     }
@@ -557,7 +576,7 @@ impl Leader {
             .clone()
             .filter(|seen| seen.version() == zxid && reconfig::is_reconfig(&proposal));
         self.last_proposed = zxid;
-        let tracker = Tracker::new(&core.committed, core.seen.as_ref());
+        let tracker = core.tracker();
         let own = core.store.append(proposal.clone(), &mut core.out);
         self.outstanding.push_back(Outstanding {
             zxid,
@@ -571,16 +590,24 @@ impl Leader {
                 send_proposal(core, conn, &proposal);
             }
         }
+        if without(Guard::OwnAckAfterFlush) {
+            self.count_own_acks(core);
+        }
     }
 
     /// Own acknowledgements, for what is on the disk (release rule of ACK).
     fn count_own_acks(&mut self, core: &mut Core) {
-        for entry in &mut self.outstanding {
-            let Some(durable) = core.store.settled(&entry.own) else {
+        let counted = self.own_acked;
+        let from = self
+            .outstanding
+            .partition_point(|entry| entry.zxid <= counted);
+        for entry in self.outstanding.range_mut(from..) {
+            let Some(durable) = core.store.settled(&entry.own, Guard::OwnAckAfterFlush) else {
                 break;
             };
             assert_eq!(durable.get(), entry.zxid, "the proof of this transaction");
             entry.tracker.add(core.params.sid);
+            self.own_acked = entry.zxid;
         }
         self.try_commit(core);
     }
@@ -596,16 +623,19 @@ impl Leader {
 
     /// Commits in order what all quorums have.
     fn try_commit(&mut self, core: &mut Core) {
-        while core.leaving.is_none()
-            && self
-                .outstanding
-                .front()
-                .is_some_and(|head| head.tracker.has_all_quorums())
-        {
+        while core.leaving.is_none() && self.head_is_agreed() {
             let head = self.outstanding.pop_front().expect("it was there");
             self.commit(head, core);
         }
         self.try_stop(core);
+    }
+
+    fn head_is_agreed(&self) -> bool {
+        let agreed = |entry: &Outstanding| {
+            entry.tracker.has_all_quorums() || without(Guard::CommitNeedsQuorum)
+        };
+        self.outstanding.front().is_some_and(agreed)
+            || (without(Guard::CommitInOrder) && self.outstanding.iter().any(agreed))
     }
 
     fn commit(&mut self, head: Outstanding, core: &mut Core) {
@@ -615,7 +645,6 @@ impl Leader {
             Phase::Broadcast,
             "COMMIT needs an established epoch"
         );
-        assert!(head.tracker.has_all_quorums(), "COMMIT needs all quorums");
         let designated = head.config.as_ref().map(|config| {
             let acked = head.tracker.sets().last().map(|set| set.1.clone());
             self.designated(config, acked.unwrap_or_default(), core)
@@ -652,6 +681,7 @@ impl Leader {
         }
         if let (Some(designated), Some(config)) = (designated, head.config)
             && let Some(next) = core.activate(&config, Some((designated, zxid)))
+            && !without(Guard::HandOverEnds)
         {
             // Nothing is committed from here on (R2).
             core.leave(next, format!("server {designated} shall lead"));
@@ -738,8 +768,23 @@ impl Leader {
             });
         if let Some((twin, accepted)) = twin {
             self.joined(twin, accepted, core);
+        } else if self.phase != Phase::Broadcast && !self.may_be_established(core) {
+            // Those that are left may have lost their voter for good: a tick for it to come back,
+            // not all of initLimit.
+            let at = core.now + core.params.tick_ms;
+            self.deserted_at.get_or_insert(at);
         }
         self.try_stop(core);
+    }
+
+    /// Whether those that are connected can be a quorum.
+    fn may_be_established(&self, core: &Core) -> bool {
+        let known = self.handlers.values().filter(|handler| handler.is_known());
+        let mut sids: BTreeSet<Sid> = known.map(|handler| handler.sid).collect();
+        sids.insert(core.params.sid);
+        let voters = sids.iter().filter(|sid| core.committed.is_voter(**sid));
+        let voters: BTreeSet<Sid> = voters.copied().collect();
+        core.committed.contains_quorum(&voters)
     }
 
     fn refuse(&mut self, conn: ConnId, why: impl std::fmt::Display, core: &mut Core) {
@@ -749,7 +794,8 @@ impl Leader {
 
     pub(crate) fn next_timeout(&self) -> u64 {
         let waiting = (self.phase != Phase::Broadcast).then_some(self.deadline);
-        [waiting, self.stopping]
+        let deserted = self.deserted_at.filter(|_| self.phase != Phase::Broadcast);
+        [waiting, deserted, self.stopping]
             .into_iter()
             .flatten()
             .fold(self.next_half_tick, u64::min)
@@ -759,6 +805,11 @@ impl Leader {
         if self.phase != Phase::Broadcast && core.now >= self.deadline {
             let why = format!("no quorum within initLimit ({:?})", self.phase);
             core.leave(Next::Look, why);
+            return;
+        }
+        let deserted = self.deserted_at.is_some_and(|at| core.now >= at);
+        if self.phase != Phase::Broadcast && deserted {
+            core.leave(Next::Look, "those who came have gone");
             return;
         }
         self.try_stop(core);
@@ -780,7 +831,8 @@ impl Leader {
         if self.phase != Phase::Broadcast {
             return;
         }
-        if !self.half && !self.has_synced_quorums(core) {
+        let lonely = !self.half && !self.has_synced_quorums(core);
+        if lonely && !without(Guard::LonelyLeaderStops) {
             core.leave(Next::Look, "a quorum of followers is out of touch");
             return;
         }
@@ -799,8 +851,8 @@ impl Leader {
         for (&conn, handler) in &self.handlers {
             let patience = core.ticks(handler.patience(init, sync));
             let lag = handler.unacked.front().map(|sent| sent.1);
-            let lags =
-                handler.is_synced() && lag.is_some_and(|since| core.now > since + core.ticks(sync));
+            let lags = handler.stage == Stage::Live
+                && lag.is_some_and(|since| core.now > since + core.ticks(sync));
             if lags {
                 gone.push((conn, handler.sid, "does not acknowledge"));
             } else if core.now > handler.heard + patience && handler.stage != Stage::Waiting {
@@ -837,7 +889,7 @@ impl Leader {
 
     /// Whether quorums of both configurations are in touch.
     fn has_synced_quorums(&self, core: &Core) -> bool {
-        let mut tracker = Tracker::new(&core.committed, core.seen.as_ref());
+        let mut tracker = core.tracker();
         tracker.add(core.params.sid);
         for handler in self.handlers.values() {
             if handler.is_known() && self.tick <= handler.deadline_tick {
@@ -919,37 +971,4 @@ fn send_proposal(core: &mut Core, conn: ConnId, proposal: &Proposal) {
         txn: proposal.bytes.as_ref().into(),
     };
     core.tell_learner(conn, &packet);
-}
-
-/// The same tracker without the word of one server.
-fn without(tracker: &Tracker, sid: Sid) -> Tracker {
-    let mut sets = tracker.sets().iter();
-    let (first, acked) = sets.next().expect("a tracker has a configuration");
-    let mut other = Tracker::new(first, None);
-    let mut all = acked.clone();
-    for (verifier, acked) in sets {
-        other.require(verifier);
-        all.extend(acked);
-    }
-    all.remove(&sid);
-    all.into_iter().for_each(|sid| {
-        other.add(sid);
-    });
-    other
-}
-
-fn forwarded(request: ForwardedRequest<'_>) -> Forwarded {
-    let text = |text: Option<std::borrow::Cow<'_, str>>| text.unwrap_or_default().into_owned();
-    Forwarded {
-        session: request.session_id,
-        cxid: request.cxid,
-        op: request.op,
-        body: request.body.into_owned(),
-        identities: request
-            .authinfo
-            .into_iter()
-            .flatten()
-            .map(|id| (text(id.scheme), text(id.id)))
-            .collect(),
-    }
 }

@@ -16,6 +16,7 @@ use crate::election::Vote;
 use crate::history::follows;
 use crate::incoming::Incoming;
 use crate::io::{ConnId, Effect, Forwarded, Proposal, Role, Sid};
+use crate::mutations::{Guard, without};
 use crate::quorum::Verifier;
 use crate::reconfig;
 use crate::store::{Durable, Pending};
@@ -226,7 +227,7 @@ impl Learner {
                     protocol_version,
                 },
             ) => self.leader_info(epoch, protocol_version, core),
-            (Phase::Placed, FromLeader::Diff { zxid }) => self.diff(zxid),
+            (Phase::Placed, FromLeader::Diff { zxid }) => self.diff(zxid, core),
             (Phase::Placed, FromLeader::Trunc { zxid }) => self.trunc(zxid, core),
             (
                 Phase::Syncing | Phase::Entering | Phase::Live,
@@ -308,6 +309,9 @@ impl Learner {
         }
         self.phase = Phase::Accepting;
         let pending = core.store.accept_epoch(epoch, &mut core.out);
+        if let Some(durable) = core.store.settled(&pending, Guard::PromiseAfterFlush) {
+            return self.tell_position(Some(durable), core);
+        }
         self.wait = Some(Wait::Accepted(pending));
     }
 
@@ -327,14 +331,18 @@ impl Learner {
         };
         let packet = FromLearner::AckEpoch {
             last_zxid,
-            current_epoch: promise.map(|_| current),
+            current_epoch: (promise.is_some() || without(Guard::NoSecondPromise))
+                .then_some(current),
         };
         core.tell_leader(conn, &packet);
     }
 
-    fn diff(&mut self, zxid: i64) {
+    fn diff(&mut self, zxid: i64, core: &mut Core) {
         debug!("DIFF up to 0x{zxid:x}");
         self.phase = Phase::Syncing;
+        if without(Guard::EpochAfterHistory) {
+            core.store.enter_epoch(self.epoch, &mut core.out);
+        }
     }
 
     fn trunc(&mut self, zxid: i64, core: &mut Core) {
@@ -427,10 +435,16 @@ impl Learner {
         let pending = core.store.append(proposal, &mut core.out);
         if !self.observer {
             self.acks.push_back(pending);
+            if without(Guard::AckAfterFlush) {
+                self.acknowledge(core);
+            }
         }
     }
 
     fn commit(&mut self, zxid: i64, designated: Option<Sid>, core: &mut Core) {
+        if self.phase == Phase::Entering && without(Guard::EarlyCommitKept) {
+            return;
+        }
         let applied = core.store.applied();
         let next = core.store.history().next_after(applied);
         match next.map(|next| next.zxid) {
@@ -495,6 +509,12 @@ impl Learner {
         self.phase = Phase::Entering;
         let pending = core.store.enter_epoch(self.epoch, &mut core.out);
         self.entering = Some(pending.with(zxid));
+        if without(Guard::HistoryAckAfterFlush) {
+            self.acknowledge(core);
+        }
+        if without(Guard::ServeAfterUpToDate) {
+            core.out.push(Effect::Role(self.role(true)));
+        }
     }
 
     fn up_to_date(&mut self, core: &mut Core) {
@@ -552,10 +572,10 @@ impl Learner {
         core.tell_leader(conn, &FromLearner::Ping { zxid, touched });
     }
 
-    /// The disk has done something.
-    pub(crate) fn persisted(&mut self, core: &mut Core) {
+    /// ACK of all that is on the disk by now.
+    fn acknowledge(&mut self, core: &mut Core) {
         if let Some(pending) = &self.entering
-            && let Some(durable) = core.store.settled(pending)
+            && let Some(durable) = core.store.settled(pending, Guard::HistoryAckAfterFlush)
         {
             self.entering = None;
             self.heard = core.now;
@@ -566,24 +586,29 @@ impl Learner {
         while acknowledged
             && self.entering.is_none()
             && let Some(pending) = self.acks.front()
-            && let Some(durable) = core.store.settled(pending)
+            && let Some(durable) = core.store.settled(pending, Guard::AckAfterFlush)
         {
             self.acks.pop_front();
             self.send_ack(durable, core);
         }
+    }
+
+    /// The disk has done something.
+    pub(crate) fn persisted(&mut self, core: &mut Core) {
+        self.acknowledge(core);
         match &self.wait {
             Some(Wait::Accepted(pending)) => {
-                let Some(durable) = core.store.settled(pending) else {
+                let Some(durable) = core.store.settled(pending, Guard::PromiseAfterFlush) else {
                     return;
                 };
                 self.wait = None;
                 self.tell_position(Some(durable), core);
             }
             Some(Wait::Placed(pending)) => {
-                let Some(durable) = core.store.settled(pending) else {
+                if !core.store.is_done(pending) {
                     return;
-                };
-                if core.store.end() != durable.get() {
+                }
+                if core.store.end() != *pending.value() {
                     // There was nothing to go back to, and nothing is left.
                     return core.leave(Next::Look, "the data of this server are discarded");
                 }
@@ -673,7 +698,10 @@ impl Learner {
             } else if self.retry_at.is_some_and(|retry_at| core.now >= retry_at) {
                 self.dial(core);
             }
-        } else if core.now > self.silent_at(core) && self.wait.is_none() {
+        } else if core.now > self.silent_at(core)
+            && self.wait.is_none()
+            && !without(Guard::SilentLeaderLeft)
+        {
             let why = format!("server {} is silent", self.vote.leader);
             core.leave(Next::Look, why);
         }

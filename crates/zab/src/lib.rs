@@ -13,6 +13,10 @@ pub mod io;
 mod leader;
 mod learner;
 mod links;
+#[cfg(feature = "mutations")]
+pub mod mutations;
+#[cfg(not(feature = "mutations"))]
+mod mutations;
 mod out;
 mod peer;
 mod quorum;

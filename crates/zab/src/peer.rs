@@ -121,7 +121,7 @@ impl Peer {
         let role = match &self.state {
             State::Leading(leader) => Some(leader.next_timeout()),
             State::Learning(learner) => Some(learner.next_timeout(&self.core)),
-            State::Draining(_) if self.core.store.is_quiet() => Some(self.not_before),
+            State::Draining(_) if self.core.store.may_vote() => Some(self.not_before),
             _ => None,
         };
         let parked = self.parked.values().map(|parked| parked.since).min();
@@ -282,7 +282,7 @@ impl Peer {
             if let Some(next) = self.core.leaving.take() {
                 self.leave(next);
             } else if let State::Draining(next) = self.state
-                && self.core.store.is_quiet()
+                && self.core.store.may_vote()
                 && (next != Next::Look || self.core.now >= self.not_before)
             {
                 self.drained(next);

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zooid_proto::ErrorCode;
 use zooid_proto::jute::{Jute, Reader};
-use zooid_proto::members::{Member, Membership, Role};
+use zooid_proto::members::{Member, MembersError, Membership, Role};
+use zooid_proto::properties;
 use zooid_proto::txn::{LogEntry, Txn, TxnHeader};
 
 use crate::io::{Proposal, Sid};
@@ -64,9 +65,8 @@ pub(crate) fn check(
     if request.version != -1 && request.version != committed.version() {
         return Err(ErrorCode::BadVersion);
     }
-    let mut membership = match request.members.filter(|text| !text.is_empty()) {
-        Some(text) => Membership::parse(&text.replace(',', "\n"), true)
-            .map_err(|_| ErrorCode::BadArguments)?,
+    let mut membership = match request.members {
+        Some(text) => whole(&text.replace(',', "\n"), standalone_enabled)?,
         None => changed(request, committed.membership())?,
     };
     membership.version = zxid;
@@ -81,6 +81,42 @@ pub(crate) fn check(
     Ok(config)
 }
 
+/// All members at once. What `QuorumPeerConfig` fails on other than with its own exception is a
+/// failure of the server in Java, which answers as if the request could not be read.
+fn whole(text: &str, standalone_enabled: bool) -> Result<Membership, ErrorCode> {
+    let membership = match Membership::parse(text, true) {
+        Ok(membership) => membership,
+        Err(MembersError::Unweighted(_)) => return Err(ErrorCode::MarshallingError),
+        Err(_) if has_wrong_number(text) => return Err(ErrorCode::MarshallingError),
+        Err(_) => return Err(ErrorCode::BadArguments),
+    };
+    let observers = membership.observers() > 0;
+    match membership.participants() {
+        0 if observers || !standalone_enabled => Err(ErrorCode::MarshallingError),
+        1 if observers && standalone_enabled => Err(ErrorCode::MarshallingError),
+        _ => Ok(membership),
+    }
+}
+
+/// Whether the number of a member, a group, a weight or the version is none.
+fn has_wrong_number(text: &str) -> bool {
+    let is_number = |text: &str| text.parse::<i64>().is_ok();
+    let entries = properties::parse_text(text).unwrap_or_default();
+    entries.iter().any(|entry| {
+        let (key, value) = (entry.key.trim(), entry.value.trim());
+        let number = key.split_once('.').map_or(key, |(_, number)| number);
+        if key == "version" {
+            i64::from_str_radix(value, 16).is_err()
+        } else if key.starts_with("server.") {
+            !is_number(number)
+        } else if key.starts_with("group") {
+            !is_number(number) || !value.split(':').all(is_number)
+        } else {
+            key.starts_with("weight") && !(is_number(number) && is_number(value))
+        }
+    })
+}
+
 /// Takes members out and puts others in.
 fn changed(request: &ReconfigRequest<'_>, before: &Membership) -> Result<Membership, ErrorCode> {
     if before.hierarchical {
@@ -88,15 +124,13 @@ fn changed(request: &ReconfigRequest<'_>, before: &Membership) -> Result<Members
     }
     let mut members: BTreeMap<Sid, Member> = before.members.clone();
     for sid in parts(request.leaving) {
-        let sid: Sid = sid.parse().map_err(|_| ErrorCode::BadArguments)?;
-        members.remove(&sid);
+        members.remove(&number(sid)?);
     }
     for line in parts(request.joining) {
         let (key, value) = line.split_once('=').ok_or(ErrorCode::BadArguments)?;
-        let sid = key.trim().strip_prefix("server.");
-        let sid: Sid = sid
-            .and_then(|sid| sid.parse().ok())
-            .ok_or(ErrorCode::BadArguments)?;
+        // What stands before the last dot is of no account in Java.
+        let key = key.trim();
+        let sid = number(key.rsplit_once('.').map_or(key, |(_, sid)| sid))?;
         let member = Member::parse(sid, value.trim(), true).map_err(|_| ErrorCode::BadArguments)?;
         if member.client.is_none() {
             return Err(ErrorCode::BadArguments);
@@ -111,6 +145,11 @@ fn changed(request: &ReconfigRequest<'_>, before: &Membership) -> Result<Members
         members,
         ..before.clone()
     })
+}
+
+/// Java fails on a text that is no number, as on a request that cannot be read.
+fn number(text: &str) -> Result<Sid, ErrorCode> {
+    text.parse().map_err(|_| ErrorCode::MarshallingError)
 }
 
 fn parts(list: Option<&str>) -> impl Iterator<Item = &str> {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use crate::boot::Boot;
 use crate::history::History;
 use crate::io::{DiskOp, Proposal, Token};
+use crate::mutations::{Guard, without};
 use crate::out::Out;
 
 /// A value on its way to the disk.
@@ -133,7 +134,8 @@ impl Store {
     /// # Panics
     /// Something is still on its way to the disk, or was not applied (release rule of role exits).
     pub(crate) fn position(&self) -> i64 {
-        assert!(self.is_quiet(), "a vote waits for the disk");
+        let quiet = self.may_vote() || without(Guard::PromiseAfterFlush);
+        assert!(quiet, "a vote waits for the disk");
         assert_eq!(
             self.applied,
             self.history.end(),
@@ -145,6 +147,11 @@ impl Store {
     /// Whether all that was asked of the disk is done.
     pub(crate) fn is_quiet(&self) -> bool {
         self.done >= self.issued
+    }
+
+    /// Whether a vote may be given: late writes of the role before would change what it said.
+    pub(crate) fn may_vote(&self) -> bool {
+        self.is_quiet() || without(Guard::QuietBeforeVote)
     }
 
     pub(crate) fn accept_epoch(&mut self, epoch: i64, out: &mut Out) -> Pending<i64> {
@@ -161,7 +168,9 @@ impl Store {
     /// that the history of that epoch is there first (ZOOKEEPER-4643, 4785).
     pub(crate) fn enter_epoch(&mut self, epoch: i64, out: &mut Out) -> Pending<i64> {
         assert!(epoch >= self.current, "a current epoch never falls (D6)");
-        assert!(epoch <= self.accepted, "an epoch is accepted first (D2)");
+        let early = without(Guard::PromiseAfterFlush) || without(Guard::LeaderInfoAfterFlush);
+        let accepted = epoch <= self.accepted || early;
+        assert!(accepted, "an epoch is accepted first (D2)");
         self.write(
             DiskOp::CurrentEpoch(epoch),
             Change::Current(epoch),
@@ -243,9 +252,18 @@ impl Store {
         self.persisted(token);
     }
 
-    /// The proof that a value is on the disk, once it is.
-    pub(crate) fn settled<T: Copy>(&self, pending: &Pending<T>) -> Option<Durable<T>> {
-        (pending.token <= self.done).then_some(Durable(pending.value))
+    /// The proof that a value is on the disk, once it is, for what `guard` keeps.
+    pub(crate) fn settled<T: Copy>(
+        &self,
+        pending: &Pending<T>,
+        guard: Guard,
+    ) -> Option<Durable<T>> {
+        (pending.token <= self.done || without(guard)).then_some(Durable(pending.value))
+    }
+
+    /// Whether a disk operation is done.
+    pub(crate) fn is_done<T>(&self, pending: &Pending<T>) -> bool {
+        pending.token <= self.done
     }
 
     fn write<T>(&mut self, op: DiskOp, change: Change, value: T, out: &mut Out) -> Pending<T> {

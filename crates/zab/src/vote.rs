@@ -13,6 +13,7 @@ use zooid_proto::vote::{MAX_FRAME, Notification, PeerState};
 
 use crate::boot::Params;
 use crate::io::Sid;
+use crate::mutations::{Guard, without};
 use crate::quorum::{Tracker, Verifier};
 
 /// Whom a server wants to lead or follows: what Java calls `currentVote`.
@@ -683,6 +684,9 @@ impl FastLeaderElection {
     /// Whether a vote is better than another: epoch, then zxid, then number of the leader. One whose
     /// leader weighs nothing never is.
     fn better(&self, new: &Vote, than: &Vote) -> bool {
+        if without(Guard::BestVoteWins) {
+            return new.leader > than.leader;
+        }
         self.committed.weight(new.leader) != 0
             && (new.epoch, new.zxid, new.leader) > (than.epoch, than.zxid, than.leader)
     }

@@ -54,7 +54,7 @@ public final class Demo {
     }
 
     public static void main(String[] args) throws Exception {
-        Server server = new Server(Path.of(args[0]), args[1], Integer.parseInt(args[2]), Path.of(args[3]));
+        Server server = new Server(Path.of(args[0]), args[1], Integer.parseInt(args[2]), Path.of(args[3]), List.of());
         Demo demo = new Demo(server, Path.of(args[4]));
         // Clients that hang in close() must not keep a failed run alive.
         Runtime.getRuntime().halt(demo.run() ? 0 : 1);

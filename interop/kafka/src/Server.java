@@ -1,6 +1,10 @@
 import java.io.IOException;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** The ZooKeeper server under test, through interop/server.sh. */
 final class Server {
@@ -8,12 +12,15 @@ final class Server {
     private final String kind;
     private final int port;
     private final Path dir;
+    private final List<String> settings;
 
-    Server(Path script, String kind, int port, Path dir) {
+    /** The settings are further lines of its zoo.cfg. */
+    Server(Path script, String kind, int port, Path dir, List<String> settings) {
         this.script = script;
         this.kind = kind;
         this.port = port;
         this.dir = dir;
+        this.settings = settings;
     }
 
     String address() {
@@ -21,12 +28,26 @@ final class Server {
     }
 
     void start() throws IOException, InterruptedException {
-        call("start", kind, Integer.toString(port), dir.toString());
+        List<String> words = new ArrayList<>(List.of("start", kind, Integer.toString(port), dir.toString()));
+        words.addAll(settings);
+        call(words.toArray(String[]::new));
     }
 
     /** SIGKILL: whatever the server had acknowledged must be on disk by itself. */
     void kill() throws IOException, InterruptedException {
         call("kill", dir.toString());
+    }
+
+    /** Whether it says of itself that it leads an ensemble. */
+    boolean leads() {
+        try (Socket socket = new Socket("127.0.0.1", port)) {
+            socket.setSoTimeout(2000);
+            socket.getOutputStream().write("srvr".getBytes(StandardCharsets.US_ASCII));
+            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.US_ASCII)
+                    .contains("Mode: leader");
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     private void call(String... args) throws IOException, InterruptedException {

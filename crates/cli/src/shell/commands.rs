@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use zooid_client::{AddWatchMode, Client, CreateMode, Data, Error, EventKind, acl};
 
+use super::members::{config, reconfig};
 use super::words::Args;
 use super::{Failure, Mode, Shell, acls, render};
 
@@ -16,7 +17,7 @@ const HEAD: usize = 32;
 /// Requests of one command that may be under way at once.
 const WINDOW: usize = 256;
 
-type Outcome = Result<(), Failure>;
+pub(super) type Outcome = Result<(), Failure>;
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 /// One command.
@@ -51,6 +52,8 @@ commands! {
         "the same as watch";
     "addauth" "scheme auth" ["" ""] addauth:
         "adds an identity, such as digest user:password";
+    "config" "[-c] [-w] [-s]" ["cws" ""] config:
+        "shows the members of the ensemble (-c where clients connect)";
     "create" "[-s] [-e] [-c] [-t ttl] path [data] [acl]" ["sec" "t"] create:
         "creates a node (-s sequential, -e ephemeral, -c container, -t ttl in ms)";
     "delete" "[-v version] path" ["" "v"] delete:
@@ -73,6 +76,8 @@ commands! {
         "lists children (-R all below, -s with the state, -w watches the node)";
     "quit" "" ["" ""] quit:
         "ends the session";
+    "reconfig" "[-s] [-v version] [-file path | -members LINES] | [-add LINES] [-remove IDS]" ["s" "vFMAD"] reconfig:
+        "changes the members; LINES are server.N=host:port:port;port,...";
     "set" "path data [-s] [-v version]" ["s" "v"] set:
         "replaces the data of a node";
     "setAcl" "[-s] [-v version] [-R] path acl" ["sR" "v"] set_acl:
@@ -464,7 +469,7 @@ async fn quit(shell: &mut Shell, args: Args) -> Outcome {
 }
 
 /// The arguments, which must be that many.
-fn exactly<const N: usize>(args: &Args) -> Result<[&str; N], Failure> {
+pub(super) fn exactly<const N: usize>(args: &Args) -> Result<[&str; N], Failure> {
     let plain: Vec<&str> = args.plain.iter().map(String::as_str).collect();
     plain.try_into().map_err(|_| wrong_count())
 }

@@ -1,6 +1,7 @@
 //! `zooid cli`: a small shell in the manner of zkCli.sh.
 //!
 //! - [`commands`]: the commands, one line each
+//! - `members`: those about the members of the ensemble
 //! - `words`: lines and options
 //! - `render`: how states, lists, events and errors read
 //! - `terminal`: prompt, history and completion
@@ -10,6 +11,7 @@
 
 mod acls;
 mod commands;
+mod members;
 mod render;
 mod terminal;
 mod words;

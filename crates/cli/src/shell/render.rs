@@ -110,7 +110,16 @@ fn refusal(error: &Error, path: &str) -> String {
         Some(ErrorCode::BadVersion) => format!("version No is not valid : {path}"),
         Some(ErrorCode::NotReadOnly) => format!("Not a read-only call: {path}"),
         Some(ErrorCode::QuotaExceeded) => format!("Quota has exceeded : {path}"),
+        Some(ErrorCode::ReconfigInProgress) => "Another reconfiguration is in progress -- \
+             concurrent reconfigs not supported (yet)"
+            .to_owned(),
+        Some(ErrorCode::NewConfigNoQuorum) => "No quorum of new config is connected and \
+             up-to-date with the leader of last commmitted config - try invoking reconfiguration \
+             after new servers are connected and synced"
+            .to_owned(),
+        Some(ErrorCode::ReconfigDisabled) => "KeeperErrorCode = Reconfig is disabled".to_owned(),
         Some(ErrorCode::NoWatcher) => format!("KeeperErrorCode = No such watcher for {path}"),
+        Some(code) if path.is_empty() => format!("KeeperErrorCode = {}", code.name()),
         Some(code) => format!("KeeperErrorCode = {} for {path}", code.name()),
         None => error.to_string(),
     }

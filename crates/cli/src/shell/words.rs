@@ -20,6 +20,14 @@ pub(crate) fn split(line: &str) -> Vec<String> {
     words
 }
 
+/// Options that are whole words, and the letter that stands for each.
+const LONG: [(&str, char); 4] = [
+    ("-file", 'F'),
+    ("-members", 'M'),
+    ("-add", 'A'),
+    ("-remove", 'D'),
+];
+
 /// The options and arguments of a command. Options may stand anywhere, as in zkCli.sh.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Args {
@@ -46,6 +54,13 @@ impl Args {
             // A negative number is data; zkCli.sh refuses it.
             if letters.is_empty() || letters.starts_with(|c: char| c.is_ascii_digit()) {
                 args.plain.push(word.clone());
+                continue;
+            }
+            let long = LONG.iter().find(|(long, _)| long == word);
+            if let Some(&(_, letter)) = long.filter(|(_, letter)| values.contains(*letter)) {
+                let value = words.next().cloned();
+                let value = value.ok_or_else(|| format!("option {word} needs a value"))?;
+                args.values.push((letter, value));
                 continue;
             }
             for (at, letter) in letters.char_indices() {

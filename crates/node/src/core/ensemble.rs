@@ -16,7 +16,7 @@ use zooid_proto::ops::Request;
 use zooid_proto::records::Id;
 use zooid_proto::txn::{TxnHeader, kind};
 use zooid_proto::{ErrorCode, Jute, OpClass, OpCode, Reader, zxid};
-use zooid_zab::Forwarded;
+use zooid_zab::{Forwarded, Peer};
 
 /// What a learner asks, and who waits for the answers.
 #[derive(Default)]
@@ -97,7 +97,13 @@ impl Core {
         self.part = Part::Nobody;
         self.shared.stop_serving();
         for link in self.shared.links.read().values() {
-            link.close(Close::Now);
+            // What is committed is true whoever leads: a client that has removed its own server, or
+            // the leader, gets to know that it has.
+            link.close(if link.has_mail() {
+                Close::Flush
+            } else {
+                Close::Now
+            });
         }
         let asked = std::mem::take(&mut self.asked);
         let waiting = asked.waiting.into_values().flatten();
@@ -272,7 +278,13 @@ impl Core {
     }
 
     /// A request of a learner's client, on its leader.
-    pub(crate) fn learner_request(&mut self, learner: u64, request: &Forwarded, now: Now) {
+    pub(crate) fn learner_request(
+        &mut self,
+        learner: u64,
+        request: &Forwarded,
+        peer: &Peer,
+        now: Now,
+    ) {
         if self.part != Part::Leader {
             return;
         }
@@ -314,6 +326,7 @@ impl Core {
             standing,
             xid: request.cxid,
             ids: &ids,
+            peer: Some(peer),
         };
         let tree = self.shared.tree.read();
         let settings = &self.shared.settings;
@@ -352,6 +365,7 @@ impl Core {
             standing: Ok(()),
             xid: request.cxid,
             ids: &[],
+            peer: None,
         };
         let tree = self.shared.tree.read();
         let made = self.prep.refuse(&tree, &asker, code, now);

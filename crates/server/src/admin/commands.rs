@@ -163,7 +163,7 @@ fn conf(ask: &Ask<'_>) -> String {
     let settings = &server.shared.settings;
     let (snapshots, logs) = (server.dirs.snap_dir(), server.dirs.log_dir());
     let mut out = String::new();
-    line!(out, "clientPort={}", server.client_address.port());
+    line!(out, "clientPort={}", server.client_address.read().port());
     line!(out, "secureClientPort=-1");
     line!(out, "dataDir={}", absolute(&snapshots));
     line!(out, "dataDirSize={}", bytes_in(&snapshots));

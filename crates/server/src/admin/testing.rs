@@ -57,7 +57,7 @@ fn server_in(words: &[&str], dir: &Path) -> Arc<Server> {
         clock,
         started,
         dirs,
-        client_address: "127.0.0.1:2181".parse().unwrap(),
+        client_address: parking_lot::RwLock::new("127.0.0.1:2181".parse().unwrap()),
         core: unbounded_channel().0,
         disk: Arc::new(DiskStats::default()),
         snapshots: Arc::new(snapshots),

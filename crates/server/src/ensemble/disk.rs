@@ -1,6 +1,7 @@
 //! The disk of a member: one thread does what agreement asks for, in order. Transactions that wait
 //! together are written and synced together; every other operation stands for itself.
 
+use super::members::ConfigFiles;
 use crate::disk::{AbortOnPanic, DiskStats};
 use crate::snapshots::Snapshots;
 use crate::state::CoreInput;
@@ -39,6 +40,8 @@ enum Work {
     CurrentEpoch(i64),
     Truncate(i64),
     Install(i64, Box<Incoming<'static>>),
+    NextConfig(String),
+    CommitConfig(String),
 }
 
 /// What the thread works with.
@@ -57,6 +60,8 @@ pub struct Workshop {
     pub slow_sync: Duration,
     /// What is measured.
     pub stats: Arc<DiskStats>,
+    /// The configuration files, if there are any.
+    pub config: Option<ConfigFiles>,
 }
 
 impl MemberDisk {
@@ -99,9 +104,8 @@ impl MemberDisk {
                 let incoming = incoming.take().expect("a state came before");
                 Work::Install(zxid, Box::new(incoming))
             }
-            DiskOp::NextConfig(_) | DiskOp::CommitConfig(_) => {
-                unreachable!("reconfigEnabled is refused at the start")
-            }
+            DiskOp::NextConfig(text) => Work::NextConfig(text),
+            DiskOp::CommitConfig(text) => Work::CommitConfig(text),
         };
         let job = Job {
             token,
@@ -208,6 +212,16 @@ impl Worker {
                 }
             }
             Work::Install(zxid, incoming) => self.install(zxid, *incoming)?,
+            Work::NextConfig(text) => {
+                if let Some(config) = &shop.config {
+                    config.propose(&*shop.files, &text)?;
+                }
+            }
+            Work::CommitConfig(text) => {
+                if let Some(config) = &shop.config {
+                    config.commit(&*shop.files, &text)?;
+                }
+            }
         }
         Ok(CoreInput::Persisted(token))
     }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 use zooid_node::link::{MAX_WAITING_BYTES, MAX_WAITING_BYTES_IN_ALL};
 use zooid_node::{Closing, Conn, Link, Next, Wake};
 
@@ -78,12 +79,27 @@ fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> 
     Ok(socket.into())
 }
 
-/// Accepts connections until the runtime ends.
-pub async fn accept(listener: TcpListener, server: Arc<Server>) {
+/// Accepts connections until the runtime ends. Listeners that come from `moved` take the place of the
+/// one before; connections stay.
+pub async fn accept(
+    mut listener: TcpListener,
+    mut moved: UnboundedReceiver<TcpListener>,
+    server: Arc<Server>,
+) {
     let counts = Arc::new(Counts::default());
     counts.places.lock().limit = descriptors::for_clients();
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(other) = moved.recv() => {
+                if let Ok(address) = other.local_addr() {
+                    *server.client_address.write() = address;
+                }
+                listener = other;
+                continue;
+            }
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, mostly. Accepting at once again would spin.

@@ -76,8 +76,11 @@ impl World {
         let patience_us = self.plan.tick_ms * 1000 * 8 + 2_000_000;
         let now = self.now_us;
         let mut wait = 1 + dice.below(self.plan.think_us);
+        // When the storm is over clients are lively, whatever they were before.
+        let lively = 1 + self.plan.calm_us / 40;
+        wait = wait.min(self.plan.storm_us.saturating_sub(now) + lively);
         if self.calm {
-            wait = wait.min(1 + self.plan.calm_us / 40);
+            wait = wait.max(150_000);
         }
         if let Some(pending) = &client.pending {
             if now - pending.since_us > patience_us {

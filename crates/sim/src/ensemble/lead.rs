@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use zooid_proto::members::{Membership, Role};
 use zooid_proto::txn::kind;
 use zooid_proto::zxid::make;
-use zooid_zab::{ConnId, Forwarded, Input};
+use zooid_zab::{ConnId, Forwarded, Input, ReconfigRequest};
 
 use super::machine::Origin;
 use super::request::{SYNC, Write, transaction};
@@ -20,6 +21,8 @@ pub(super) enum Item {
     Revalidate(ConnId, i64),
     /// A session has not been heard of for too long.
     Expire(i64),
+    /// Members change.
+    Reconfig(u64),
 }
 
 /// A session as the leader sees it.
@@ -119,6 +122,7 @@ impl World {
                     };
                     self.input(s, answer);
                 }
+                Some(Item::Reconfig(choice)) => self.reconfigure(s, choice),
                 Some(Item::Expire(session)) => {
                     let lead = self.process(s).lead.as_mut().expect("it leads");
                     if lead.sessions.remove(&session).is_some() {
@@ -222,6 +226,48 @@ impl World {
         self.propose(s, request.session, request.cxid, &write);
     }
 
+    /// An operator changes the members: one leaves, comes back, or changes its role.
+    fn reconfigure(&mut self, s: usize, choice: u64) {
+        let text = self.process(s).config.clone();
+        let Ok(members) = Membership::parse(&text, true) else {
+            return self.fail(format!("a configuration that cannot be read: {text}"));
+        };
+        let n = choice % self.servers.len() as u64 + 1;
+        let leaving = n.to_string();
+        let line = |role| format!("server.{n}=s{n}:2888:3888:{role};s{n}:2181");
+        let joining = match members.members.get(&(n as i64)).map(|member| member.role) {
+            Some(Role::Participant) => line("observer"),
+            Some(Role::Observer) | None => line("participant"),
+        };
+        let leaves = members.members.contains_key(&(n as i64)) && choice >> 32 & 1 == 0;
+        let all = format!("{joining},{}", others(&text, n).join(","));
+        let version = if choice >> 33 & 1 == 0 {
+            -1
+        } else {
+            members.version
+        };
+        let whole = choice >> 34 & 3 == 0 && !leaves;
+        let request = ReconfigRequest {
+            joining: (!leaves && !whole).then_some(joining.as_str()),
+            leaving: leaves.then_some(leaving.as_str()),
+            members: whole.then_some(all.as_str()),
+            version,
+        };
+        let process = self.process(s);
+        let zxid = process.lead.as_ref().expect("it leads").proposed + 1;
+        match process.peer.reconfigure(&request, zxid) {
+            Ok(text) => {
+                let end = text.rfind("version=").unwrap_or(text.len());
+                let members = text[..end].to_owned();
+                self.propose(s, 0, 0, &Write::Reconfig { members });
+            }
+            Err(error) => {
+                self.mark("a refused reconfiguration");
+                self.note(|| format!("refused {}: {request:?}: {error:?}", s + 1));
+            }
+        }
+    }
+
     fn propose(&mut self, s: usize, session: i64, cxid: i32, write: &Write) {
         let time_ms = (self.now_us / 1000) as i64;
         let lead = self.process(s).lead.as_mut().expect("it leads");
@@ -235,4 +281,11 @@ impl World {
         self.tally.proposed += 1;
         self.input(s, Input::Propose(txn));
     }
+}
+
+/// The lines of all members but one.
+fn others(text: &str, n: u64) -> Vec<&str> {
+    let own = format!("server.{n}=");
+    let lines = text.lines().filter(|line| line.starts_with("server."));
+    lines.filter(|line| !line.starts_with(&own)).collect()
 }

@@ -36,6 +36,7 @@ pub struct Machine {
 pub type Origin = (i64, i32, i32);
 
 const CHAIN_NODE: &str = "/history";
+const FILLER_NODE: &str = "/filler";
 
 impl Machine {
     /// Applies a transaction and tells whose it was.
@@ -107,8 +108,8 @@ impl Machine {
         sum
     }
 
-    /// The state as a SNAP stream, without the signature.
-    pub fn write(&self) -> Vec<u8> {
+    /// The state as a SNAP stream, without the signature; `filler` bytes make it longer.
+    pub fn write(&self, filler: usize) -> Vec<u8> {
         let mut out = Vec::new();
         let to = &mut Writer::wire(&mut out);
         to.i32(self.sessions.len() as i32);
@@ -135,9 +136,14 @@ impl Machine {
         history.extend(self.chain.to_be_bytes());
         let history = Node {
             data: history,
-            ..root
+            ..root.clone()
         };
         write_node(to, CHAIN_NODE, &history);
+        let filler = Node {
+            data: vec![0; filler],
+            ..root
+        };
+        write_node(to, FILLER_NODE, &filler);
         for (path, node) in &self.nodes {
             write_node(to, path, node);
         }
@@ -206,7 +212,7 @@ fn read(from: &mut Reader<'_>) -> Result<Machine, zooid_proto::jute::JuteError> 
         if path == CHAIN_NODE && data.len() == 16 {
             machine.zxid = i64::from_be_bytes(data[..8].try_into().expect("eight bytes"));
             machine.chain = Chain::from_be_bytes(data[8..].try_into().expect("eight bytes"));
-        } else if !path.is_empty() {
+        } else if !path.is_empty() && path != FILLER_NODE {
             let node = Node {
                 data,
                 czxid,
@@ -237,7 +243,7 @@ mod tests {
             let txn = transaction(n as i64 + 1, 77, n as i32, 5, write);
             machine.apply(&txn, &mut histories).unwrap();
         }
-        let read = Machine::read(&machine.write()).unwrap();
+        let read = Machine::read(&machine.write(100)).unwrap();
         assert_eq!(read, machine);
         assert_eq!(read.sum(), machine.sum());
         let close = transaction(9, 77, 9, 5, &Write::Close);

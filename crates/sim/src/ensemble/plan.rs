@@ -58,10 +58,12 @@ pub enum Kind {
     Snapshot(Whom),
     /// Somebody who is no peer connects.
     Stranger(Whom),
+    /// Members change.
+    Reconfig(u64),
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 19;
+pub const KINDS: usize = 20;
 
 impl Kind {
     /// Its name and number.
@@ -86,6 +88,7 @@ impl Kind {
             Kind::DiskError(_) => (16, "disk error"),
             Kind::Snapshot(_) => (17, "snapshot"),
             Kind::Stranger(_) => (18, "stranger"),
+            Kind::Reconfig(_) => (19, "reconfiguration"),
         }
     }
 }
@@ -147,6 +150,14 @@ pub struct Plan {
     pub calm_us: u64,
     /// Whether members change.
     pub reconfig: bool,
+    /// After so many transactions a server writes a snapshot and purges what is before it.
+    pub snapshot_every: u64,
+    /// Bytes that make states longer.
+    pub filler: usize,
+    /// The servers whose bit is set purge old logs.
+    pub purging: u64,
+    /// Faults that do not come from the seed.
+    pub scripted: Vec<Fault>,
     /// A guard that is taken away to see whether that is found.
     pub without: Option<Guard>,
     /// What goes wrong.
@@ -162,12 +173,13 @@ impl Plan {
         let dice = &mut Dice::new(seed, SHAPE);
         let voters = dice.of(&[3, 3, 3, 3, 5, 5, 7]);
         let observers = dice.of(&[0, 0, 0, 1, 2]);
-        let tick_ms = dice.of(&[100, 200, 500, 2000]);
+        let tick_ms = dice.of(&[100, 200, 500, 2000, 2000]);
         let groups = (voters >= 5 && dice.once_in(4)).then(|| grouped(voters, dice));
-        let minutes = dice.of(&[1, 2, 5, 20]);
+        let minutes = dice.of(&[1, 2, 5, 20, 60]);
         let storm_us = minutes * 60_000_000;
         let servers = voters + observers;
         let latency_us = dice.of(&[(50, 300), (100, 2_000), (1_000, 30_000), (20_000, 60_000)]);
+        let groups_are_none = groups.is_none();
         let mut plan = Plan {
             seed,
             voters,
@@ -185,10 +197,17 @@ impl Plan {
                 .map(|_| dice.below(100_000) as i64 - 50_000)
                 .collect(),
             clients: dice.of(&[1, 3, 6]),
-            think_us: dice.of(&[20_000, 300_000, 3_000_000]) * minutes,
+            think_us: match minutes {
+                1 => dice.of(&[3_000, 20_000, 100_000]),
+                _ => dice.of(&[20_000, 300_000, 3_000_000]) * minutes,
+            },
             storm_us,
             calm_us: tick_ms * 1000 * 100 + 30_000_000,
-            reconfig: dice.once_in(4),
+            reconfig: groups_are_none && dice.once_in(3),
+            snapshot_every: dice.of(&[3, 20, 200, 1_000_000]),
+            filler: dice.of(&[0, 2_000, 40_000]),
+            purging: dice.any() | dice.any(),
+            scripted: Vec::new(),
             without: None,
             faults: Vec::new(),
         };
@@ -226,6 +245,8 @@ impl Plan {
         plan.keep_up();
         let allowed = kinds.iter().fold(0, |mask, kind| mask | 1 << kind);
         plan.faults = choose(&plan, allowed, count);
+        plan.faults.append(&mut plan.scripted);
+        plan.faults.sort_by_key(|fault| fault.at_us);
         plan
     }
 
@@ -248,7 +269,7 @@ impl Plan {
             } else {
                 "observer"
             };
-            text += &format!("server.{n}=s{n}:2888:3888:{role}\n");
+            text += &format!("server.{n}=s{n}:2888:3888:{role};s{n}:2181\n");
         }
         for (n, (group, _)) in self.groups.iter().flatten().enumerate() {
             let members: Vec<String> = group.iter().map(usize::to_string).collect();
@@ -287,6 +308,10 @@ fn faults(plan: &Plan, minutes: u64) -> Vec<Fault> {
 
 /// So many faults of the kinds whose bit is set.
 pub fn choose(plan: &Plan, allowed: u64, count: u64) -> Vec<Fault> {
+    let allowed = match plan.reconfig {
+        true => allowed,
+        false => allowed & !(1 << Kind::Reconfig(0).name().0),
+    };
     let fault = |n| {
         let mut tries = (1..200).map(|attempt| one_fault(plan, n, attempt));
         tries.find(|fault| allowed >> fault.kind.name().0 & 1 == 1)
@@ -309,7 +334,7 @@ fn one_fault(plan: &Plan, n: u64, attempt: u64) -> Fault {
     let other = (server + 1 + dice.below(servers.max(2) - 1) as usize) % servers as usize;
     let steps = dice.of(&[1, 5, 20, 60, 200]);
     let step = 1 + dice.below(steps);
-    let kind = match dice.below(26) {
+    let kind = match dice.below(28) {
         0 | 1 => Kind::Kill(whom),
         2 | 3 => Kind::Power(whom),
         4 => Kind::PowerAll,
@@ -328,7 +353,8 @@ fn one_fault(plan: &Plan, n: u64, attempt: u64) -> Fault {
         22 => Kind::SlowDisk(whom),
         23 => Kind::DiskError(whom),
         24 => Kind::Snapshot(whom),
-        _ => Kind::Stranger(whom),
+        25 => Kind::Stranger(whom),
+        _ => Kind::Reconfig(dice.any()),
     };
     // Several faults close together are worth more than many far apart.
     let burst = hash(plan.seed, FAULTS, 1000 + n / 4) % plan.storm_us;

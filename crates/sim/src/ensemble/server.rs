@@ -116,6 +116,12 @@ impl World {
             return;
         }
         let now_ms = self.clock_ms(s);
+        let image = &self.servers[s].disk.image;
+        let initial = self.epochs.initial(image.current);
+        if let Err(error) = check::disk::has_history(image, initial, &mut self.histories) {
+            return self.fail(format!("server {} starts: {error}", s + 1));
+        }
+        self.edit_members(s);
         let server = &mut self.servers[s];
         server.powered = true;
         server.life += 1;
@@ -204,6 +210,25 @@ impl World {
         };
         self.servers[s].process = Some(process);
         self.pump(s);
+    }
+
+    /// A server that is not in its own list of members does not start: an operator writes a list with
+    /// it, as for one that joins.
+    fn edit_members(&mut self, s: usize) {
+        let own = format!("server.{}=", s + 1);
+        let image = &mut self.servers[s].disk.image;
+        if image.config.lines().any(|line| line.starts_with(&own)) {
+            return;
+        }
+        let known = self.configurations.newest().unwrap_or(&image.config);
+        let lines = known.lines().filter(|line| !line.starts_with("version="));
+        let mut text: String = lines.map(|line| format!("{line}\n")).collect();
+        if !text.contains(&own) {
+            text += &format!("{own}s{0}:2888:3888:participant;s{0}:2181\n", s + 1);
+        }
+        image.config = text;
+        image.next_config = None;
+        self.mark("a server that joins");
     }
 
     /// Ends a process. With its machine (`power`) nobody is told.
@@ -379,8 +404,9 @@ impl World {
         let Some((link, side)) = self.end_of(s, conn) else {
             return;
         };
+        let filler = self.plan.filler;
         let machine = &self.process(s).machine;
-        let (at, bytes) = (machine.zxid, machine.write());
+        let (at, bytes) = (machine.zxid, machine.write(filler));
         if at > zxid || (at < zxid && zooid_proto::zxid::counter(zxid) != 0) {
             return self.fail(format!("D8: a state of {at:x} is sent as {zxid:x}"));
         }
@@ -388,7 +414,7 @@ impl World {
         if let Some(Err(error)) = talk {
             return self.fail(error);
         }
-        for part in bytes.chunks(4096) {
+        for part in bytes.chunks(256) {
             self.send(link, side, part.to_vec());
         }
     }
@@ -538,6 +564,10 @@ impl World {
             return self.fail(format!("server {}: {error}", s + 1));
         }
         self.lead_applied(s, origin);
+        let every = self.plan.snapshot_every;
+        if serving(role) && (self.histories.length(chain) + s as u64).is_multiple_of(every) {
+            self.after(0, Event::Snapshot(s, self.servers[s].life));
+        }
         if serving(role) {
             let key = (origin.0, origin.1);
             if let Some(client) = self.process(s).waiting.remove(&key) {
@@ -555,6 +585,13 @@ impl World {
     ) -> Result<(), String> {
         if !self.order.deliver(chain, &self.histories)? {
             return Ok(());
+        }
+        let role = self.process(s).role;
+        if !matches!(role, Role::Leading { .. }) {
+            return Err(format!(
+                "I5: {:x} is delivered before its leader does",
+                self.histories.last(chain)
+            ));
         }
         let Some((txn, origin)) = newest else {
             return Ok(());
@@ -616,8 +653,9 @@ impl World {
                         self.histories.tail(logged, 6)
                     ));
                 }
-                checked =
-                    checked.and_then(|()| self.order.established(epoch, chain, &self.histories));
+                checked = checked
+                    .and_then(|()| self.order.established(epoch, chain, &self.histories))
+                    .and_then(|()| self.held_by_quorum(s, epoch));
             }
             Role::Following { .. } => self.mark("a follower serves"),
             Role::Observing { .. } => self.mark("an observer serves"),
@@ -630,6 +668,15 @@ impl World {
         if let Role::Leading { epoch, .. } = role {
             self.begin_to_lead(s, epoch);
         }
+    }
+
+    /// A leader is established: a quorum has its epoch, and with that (D3) its history.
+    fn held_by_quorum(&mut self, s: usize, epoch: i64) -> Result<(), String> {
+        let config = self.process(s).config.clone();
+        let members = self.configurations.read(&config);
+        let servers = &self.servers;
+        let image = |id: i64| Some(&servers.get(id as usize - 1)?.disk.image);
+        check::commit::epoch_on_a_quorum(&members, epoch, image)
     }
 
     /// The history in the log and snapshots of a server, with what is on its way to the disk.
@@ -754,6 +801,7 @@ impl World {
         self.servers[s].process.as_ref()?.conns.get(&conn).copied()
     }
 
+    #[track_caller]
     pub(super) fn process(&mut self, s: usize) -> &mut Process {
         self.servers[s].process.as_mut().expect("it runs")
     }

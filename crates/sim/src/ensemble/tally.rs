@@ -23,9 +23,7 @@ const MUST: &[&str] = &[
     "an orderly stop",
     "a snapshot",
     "a purged log",
-    "a snapshot that broke off",
     "transactions from the log",
-    "a truncation with nothing to go back to",
     "a proposal in the initial history",
     "a commit between NEWLEADER and UPTODATE",
     "an ACKEPOCH that tells only a position",
@@ -38,6 +36,9 @@ const MUST: &[&str] = &[
     "a session that had gone",
     "a session that expired",
     "a refused write",
+    "a reconfiguration",
+    "a leader that hands over",
+    "a server that joins",
 ];
 
 impl Tally {
@@ -103,6 +104,7 @@ fn fault_names() -> Vec<&'static str> {
         Kind::DiskError(who),
         Kind::Snapshot(who),
         Kind::Stranger(who),
+        Kind::Reconfig(0),
     ];
     all.iter().map(|kind| kind.name().1).collect()
 }

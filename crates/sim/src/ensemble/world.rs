@@ -9,6 +9,7 @@ use super::check::reconfig::Configurations;
 use super::check::sessions::Sessions;
 use super::clients::Client;
 use super::history::Histories;
+use super::lead::Item;
 use super::net::{LinkId, Net};
 use super::plan::{KINDS, Kind, Plan, Whom};
 use super::scenarios::Guard;
@@ -47,6 +48,8 @@ pub(super) enum Event {
     Client(usize),
     /// All faults are over.
     Calm,
+    /// A server writes a snapshot.
+    Snapshot(usize, u64),
     /// Clients ask for nothing more.
     Quiet,
     /// The end.
@@ -127,7 +130,7 @@ pub struct World {
 }
 
 /// More events than any run has: something goes round in circles.
-const TOO_MANY: u64 = 40_000_000;
+const TOO_MANY: u64 = 15_000_000;
 
 impl World {
     /// An ensemble that has not started.
@@ -218,6 +221,7 @@ impl World {
         let lives = |world: &World, s: usize, life| {
             world.servers[s].life == life && world.servers[s].process.is_some()
         };
+        let now = self.now_us;
         match event {
             Event::DialArrives(link) => self.dial_arrives(link),
             Event::Dialed(link) => self.dialed(link),
@@ -228,7 +232,11 @@ impl World {
             Event::Disk(s, life) if lives(self, s, life) => self.disk_done(s),
             Event::Lead(s, life) if lives(self, s, life) => self.lead_due(s),
             Event::Expire(s, life) if lives(self, s, life) => self.expire(s),
-            Event::Disk(..) | Event::Lead(..) | Event::Expire(..) => {}
+            Event::Snapshot(s, life) if lives(self, s, life) => {
+                let choice = hash(self.plan.seed, now, s as u64);
+                self.snapshot(s, choice);
+            }
+            Event::Disk(..) | Event::Lead(..) | Event::Expire(..) | Event::Snapshot(..) => {}
             Event::Start(s, life) => {
                 if self.servers[s].life == life {
                     self.start(s);
@@ -250,9 +258,11 @@ impl World {
             Event::DialEnds(link) => self.net.other(link, 1),
             Event::Accepted(link) => self.net.other(link, 0),
             Event::Link(link, side) => self.net.other(link, 1 - side),
-            Event::Wake(s, _) | Event::Disk(s, _) | Event::Lead(s, _) | Event::Expire(s, _) => {
-                Some(s)
-            }
+            Event::Wake(s, _)
+            | Event::Disk(s, _)
+            | Event::Lead(s, _)
+            | Event::Expire(s, _)
+            | Event::Snapshot(s, _) => Some(s),
             _ => None,
         }
     }
@@ -275,6 +285,7 @@ impl World {
             Event::Quiet => (14, 0, 0),
             Event::End => (15, 0, 0),
             Event::Accepted(link) => (16, link, 0),
+            Event::Snapshot(s, life) => (17, s as u64, life),
         };
         hash(kind, a, b) ^ self.tally.effects
     }
@@ -421,6 +432,11 @@ impl World {
             Kind::DiskError(_) => self.servers[s].disk_error = Some(fault.lasts_us),
             Kind::Snapshot(_) => self.snapshot(s, fault.lasts_us),
             Kind::Stranger(_) => self.stranger(s, fault.lasts_us),
+            Kind::Reconfig(choice) => {
+                if let Some(leader) = self.servers.iter().position(Server::leads) {
+                    self.lead_item(leader, Item::Reconfig(choice));
+                }
+            }
         }
         if matches!(fault.kind, Kind::OneWay(..) | Kind::SlowLink(..)) {
             struck.clear();
@@ -486,7 +502,7 @@ impl World {
     }
 
     /// A serving server keeps its state and perhaps forgets old logs.
-    fn snapshot(&mut self, s: usize, choice: u64) {
+    pub(super) fn snapshot(&mut self, s: usize, choice: u64) {
         let server = &mut self.servers[s];
         if !server.serves() || server.paused > 0 || !server.disk.pending.is_empty() {
             return;
@@ -497,7 +513,7 @@ impl World {
         }
         server.disk.image.snapshot(&machine);
         self.mark("a snapshot");
-        if choice.is_multiple_of(2) {
+        if self.plan.purging >> s & 1 == 1 {
             let keep = 1 + choice as usize / 2 % 2;
             let zxid = self.servers[s].disk.image.purge(keep);
             self.mark("a purged log");
@@ -560,24 +576,36 @@ impl World {
         let Some(leader) = leader else {
             return false;
         };
-        self.servers.iter().enumerate().all(|(s, server)| {
-            let role = server.process.as_ref().map(|process| process.role);
-            match role {
-                Some(Role::Leading { serving, .. }) => serving && s == leader,
-                Some(
-                    Role::Following {
-                        leader: follows,
-                        serving,
-                        ..
-                    }
-                    | Role::Observing {
-                        leader: follows,
-                        serving,
-                        ..
-                    },
-                ) => serving && follows == leader as i64 + 1,
-                _ => false,
-            }
+        self.servers
+            .iter()
+            .enumerate()
+            .filter(|(s, _)| self.is_member(*s))
+            .all(|(s, server)| {
+                let role = server.process.as_ref().map(|process| process.role);
+                match role {
+                    Some(Role::Leading { serving, .. }) => serving && s == leader,
+                    Some(
+                        Role::Following {
+                            leader: follows,
+                            serving,
+                            ..
+                        }
+                        | Role::Observing {
+                            leader: follows,
+                            serving,
+                            ..
+                        },
+                    ) => serving && follows == leader as i64 + 1,
+                    _ => false,
+                }
+            })
+    }
+
+    /// Whether a server is in the newest configuration that is in force.
+    fn is_member(&self, s: usize) -> bool {
+        self.configurations.newest().is_none_or(|newest| {
+            let line = format!("server.{}=", s + 1);
+            newest.lines().any(|own| own.starts_with(&line))
         })
     }
 
@@ -595,7 +623,9 @@ impl World {
         let chains: Vec<u64> = self
             .servers
             .iter()
-            .filter_map(|server| Some(server.process.as_ref()?.machine.chain))
+            .enumerate()
+            .filter(|(s, _)| self.is_member(*s))
+            .filter_map(|(_, server)| Some(server.process.as_ref()?.machine.chain))
             .collect();
         if chains.iter().any(|chain| *chain != chains[0]) {
             let tails: Vec<String> = chains

@@ -1,7 +1,9 @@
 //! Peers in ensembles, and against packets as Java sends and expects them.
 
+mod bench;
 mod ensemble;
+mod following;
+mod leading;
 mod members;
 mod storm;
-mod traces;
 mod world;

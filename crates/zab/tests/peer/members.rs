@@ -215,7 +215,9 @@ fn what_cannot_be_is_refused() {
     let no_client = "server.4=127.0.0.1:1:2:participant";
     let clash = "server.4=10.0.0.1:1:2:participant;5,server.5=10.0.0.1:2:3:participant;6";
     for (joining, leaving, error) in [
-        (None, Some("x"), ErrorCode::BadArguments),
+        // Java fails on what is no number as on a request that cannot be read.
+        (None, Some("x"), ErrorCode::MarshallingError),
+        (Some("server.x=a:1:2;3"), None, ErrorCode::MarshallingError),
         (Some("server.4"), None, ErrorCode::BadArguments),
         (Some(no_client), None, ErrorCode::BadArguments),
         (Some(clash), None, ErrorCode::BadArguments),
@@ -233,6 +235,33 @@ fn what_cannot_be_is_refused() {
     };
     assert_eq!(ask(&old), Err(ErrorCode::BadVersion));
     let list = config_of(&[6, 7, 8], 8, 0);
+    let whole = |members| {
+        ask(&ReconfigRequest {
+            members: Some(members),
+            ..request(None, None)
+        })
+    };
+    for (members, error) in [
+        ("", ErrorCode::BadArguments),
+        ("what=ever", ErrorCode::BadArguments),
+        ("server.1=a:1:2", ErrorCode::BadArguments),
+        ("server.x=a:1:2", ErrorCode::MarshallingError),
+        (
+            "server.1=a:1:2,server.2=b:1:2,group.1=1",
+            ErrorCode::BadArguments,
+        ),
+        (
+            "server.1=a:1:2,server.2=b:1:2,weight.1=x",
+            ErrorCode::MarshallingError,
+        ),
+        ("server.1=a:1:2:observer", ErrorCode::MarshallingError),
+        (
+            "server.1=a:1:2,server.2=b:1:2:observer",
+            ErrorCode::MarshallingError,
+        ),
+    ] {
+        assert_eq!(whole(members), Err(error), "{members:?}");
+    }
     let others = ReconfigRequest {
         members: Some(&list),
         ..request(None, None)

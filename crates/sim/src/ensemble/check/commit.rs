@@ -28,3 +28,19 @@ pub fn on_a_quorum<'a>(
         txn.zxid
     ))
 }
+
+/// Checks that an epoch is the current one of a quorum, or was.
+pub fn epoch_on_a_quorum<'a>(
+    members: &Membership,
+    epoch: i64,
+    image: impl Fn(i64) -> Option<&'a Image>,
+) -> Result<(), String> {
+    if is_quorum(members, |id| {
+        image(id).is_some_and(|image| image.current >= epoch)
+    }) {
+        return Ok(());
+    }
+    Err(format!(
+        "I2: the leader of epoch {epoch} is established without a quorum"
+    ))
+}

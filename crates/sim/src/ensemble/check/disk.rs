@@ -50,15 +50,20 @@ pub fn has_history(
     histories: &mut Histories,
 ) -> Result<(), String> {
     let chain = image.chain(histories);
-    match initial {
-        Some(initial) if !histories.contains(chain, initial) => Err(format!(
-            "D3: currentEpoch {} is durable with {}, its leader began with {}",
-            image.current,
-            histories.tail(chain, 6),
-            histories.tail(initial, 6)
-        )),
-        _ => Ok(()),
+    let Some(initial) = initial else {
+        return Ok(());
+    };
+    let next = histories.prefix(chain, histories.length(initial) + 1);
+    let goes_on = next == initial || epoch(histories.last(next)) >= image.current;
+    if histories.contains(chain, initial) && goes_on {
+        return Ok(());
     }
+    Err(format!(
+        "D3: currentEpoch {} is durable with {}, its leader began with {}",
+        image.current,
+        histories.tail(chain, 6),
+        histories.tail(initial, 6)
+    ))
 }
 
 /// ACK of a transaction leaves.

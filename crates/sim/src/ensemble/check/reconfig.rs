@@ -21,6 +21,11 @@ impl Configurations {
         self.in_force.remove(&server);
     }
 
+    /// The newest that anybody has put in force.
+    pub fn newest(&self) -> Option<&str> {
+        self.texts.last_key_value().map(|(_, text)| text.as_str())
+    }
+
     /// The configurations of which a quorum each must hold a transaction before it is committed.
     pub fn needed(&mut self, in_force: &str, txn: &Proposal) -> Vec<Membership> {
         let mut texts = vec![in_force.to_owned()];
@@ -36,15 +41,16 @@ impl Configurations {
                     .map(|data| String::from_utf8_lossy(&data).into_owned()),
             );
         }
-        let mut all = Vec::new();
-        for text in texts {
-            if !self.read.contains_key(&text) {
-                let members = Membership::parse(&text, true).unwrap_or_default();
-                self.read.insert(text.clone(), members);
-            }
-            all.push(self.read[&text].clone());
+        texts.iter().map(|text| self.read(text)).collect()
+    }
+
+    /// The members of a text.
+    pub fn read(&mut self, text: &str) -> Membership {
+        if !self.read.contains_key(text) {
+            let members = Membership::parse(text, true).unwrap_or_default();
+            self.read.insert(text.to_owned(), members);
         }
-        all
+        self.read[text].clone()
     }
 
     /// A server says that a configuration is in force.
@@ -52,6 +58,10 @@ impl Configurations {
         let members = Membership::parse(text, true)
             .map_err(|error| format!("R1: a configuration that cannot be read: {error}"))?;
         let version = members.version;
+        if version == 0 {
+            // From a file, which an operator may have edited.
+            return Ok(members);
+        }
         let mut lines: Vec<&str> = text.lines().map(str::trim).collect();
         lines.sort_unstable();
         let lines = lines.join("\n");
