@@ -303,7 +303,11 @@ impl Conn {
         if mailbox.refused {
             self.refuse_session(out);
         }
-        out.extend_from_slice(&mailbox.frames);
+        if out.is_empty() {
+            *out = mailbox.frames;
+        } else {
+            out.extend_from_slice(&mailbox.frames);
+        }
         self.unanswered -= mailbox.answered.len();
         let sent = mailbox.answered.len() as u64 + mailbox.events;
         bump(&self.link.counters.sent, mailbox.events);

@@ -21,7 +21,7 @@ use zooid_proto::client::{MultiHeader, SyncRequest, SyncResponse};
 use zooid_proto::records::perms;
 use zooid_proto::txn::{LogEntry, Txn, kind};
 use zooid_proto::{ErrorCode, OpCode, Reader, Writer};
-use zooid_tree::{Applied, Change, Fired, Tree};
+use zooid_tree::{AclId, Applied, Change, Fired, Tree};
 use zooid_zab::Peer;
 
 /// What counters show for a write that failed: Java notes no operation before it knows that there
@@ -215,8 +215,6 @@ impl Core {
                 self.finish(&mut tree, item);
             }
             drop(tree);
-            self.woken.sort_by_key(|link| link.id);
-            self.woken.dedup_by_key(|link| link.id);
             for link in self.woken.drain(..) {
                 link.wake();
             }
@@ -402,7 +400,7 @@ impl Core {
                 session,
                 received_ms,
             } => {
-                link.post(|mailbox| {
+                let wake = link.post(|mailbox| {
                     mailbox.established = Some(session);
                     mailbox.answered.push(Answered {
                         op: SESSION_OPENED,
@@ -412,7 +410,7 @@ impl Core {
                     });
                 });
                 self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
-                self.woken.push(link);
+                self.woken.extend(wake.then_some(link));
             }
             Answer::Write {
                 link,
@@ -432,9 +430,10 @@ impl Core {
                 });
                 let moved = matches!(entry.txn, Txn::Error { err } if err == ErrorCode::SessionMoved.code());
                 if op == OpCode::CloseSession || moved {
-                    link.post(|mailbox| {
+                    let wake = link.post(|mailbox| {
                         mailbox.close.get_or_insert(Close::Flush);
                     });
+                    self.woken.extend(wake.then_some(link));
                 }
             }
             Answer::Refused { .. } => unreachable!("refusals are not logged"),
@@ -448,10 +447,10 @@ impl Core {
         if matches!(entry.txn, Txn::CloseSession { .. }) {
             let session = self.shared.sessions.remove(entry.header.client_id);
             if let Some(link) = session.and_then(|session| session.link()) {
-                link.post(|mailbox| {
+                let wake = link.post(|mailbox| {
                     mailbox.close.get_or_insert(Close::Now);
                 });
-                self.woken.push(link);
+                self.woken.extend(wake.then_some(link));
             }
         }
     }
@@ -522,7 +521,7 @@ impl Core {
         received_ms: i64,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        link.post(|mailbox| {
+        let wake = link.post(|mailbox| {
             write(&mut mailbox.frames);
             mailbox.answered.push(Answered {
                 op,
@@ -532,7 +531,7 @@ impl Core {
             });
         });
         self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
-        self.woken.push(link.clone());
+        self.woken.extend(wake.then(|| link.clone()));
     }
 
     /// The digest made before logging and the one behind applying must agree: a difference means
@@ -577,23 +576,35 @@ impl Core {
         }
         let links = self.shared.links.read();
         let settings = &self.shared.settings;
+        // A crowd of watchers is told the same: one frame, copied.
+        let mut frame = Vec::new();
+        let mut told: Option<(i32, Arc<str>)> = None;
+        let mut open: Option<AclId> = None;
         for fired in self.fired.drain(..) {
             let Some(link) = links.get(&fired.conn) else {
                 continue;
             };
-            if !acl::allows(
-                settings,
-                tree.acl(fired.acl),
-                perms::READ,
-                &link.identities(),
-            ) {
-                continue;
+            if open != Some(fired.acl) {
+                let list = tree.acl(fired.acl);
+                if acl::allows(settings, list, perms::READ, &[]) {
+                    open = Some(fired.acl);
+                } else if !acl::allows(settings, list, perms::READ, &link.identities()) {
+                    continue;
+                }
             }
-            link.post(|mailbox| {
-                mailbox.events += 1;
-                reply::notification(&mut mailbox.frames, zxid, fired.event_type, &fired.path);
+            let is_told = told.as_ref().is_some_and(|(event_type, path)| {
+                *event_type == fired.event_type && Arc::ptr_eq(path, &fired.path)
             });
-            self.woken.push(link.clone());
+            if !is_told {
+                frame.clear();
+                reply::notification(&mut frame, zxid, fired.event_type, &fired.path);
+                told = Some((fired.event_type, fired.path));
+            }
+            let wake = link.post(|mailbox| {
+                mailbox.events += 1;
+                mailbox.frames.extend_from_slice(&frame);
+            });
+            self.woken.extend(wake.then(|| link.clone()));
         }
     }
 }

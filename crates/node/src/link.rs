@@ -252,8 +252,10 @@ impl Link {
         few
     }
 
-    /// Leaves something for the connection; it is woken by [`Link::wake`].
-    pub fn post(&self, leave: impl FnOnce(&mut Mailbox)) {
+    /// Leaves something for the connection; it is woken by [`Link::wake`]. Returns whether that is
+    /// up to the caller: where something waits already, whoever left that wakes the connection. An
+    /// end is always told, since a connection that is sending looks for nothing else.
+    pub fn post(&self, leave: impl FnOnce(&mut Mailbox)) -> bool {
         let mut mailbox = self.mailbox.lock();
         let before = mailbox.frames.len() as i64;
         leave(&mut mailbox);
@@ -267,8 +269,10 @@ impl Link {
             mailbox.frames = Vec::new();
             mailbox.close = Some(Close::Overflow);
         }
-        drop(mailbox);
+        // Only under the lock, so that what waits is always somebody's to wake for.
+        let waits = self.pending.load(Ordering::Relaxed);
         self.pending.store(true, Ordering::Release);
+        !waits || mailbox.close.is_some()
     }
 
     /// Whether the connection is to end without sending what it has: the driver looks here while
@@ -331,6 +335,16 @@ mod tests {
 
     fn link() -> Link {
         Link::new(1, ([127, 0, 0, 1], 1).into(), 0, Box::new(Nobody))
+    }
+
+    #[test]
+    fn the_first_to_leave_something_wakes() {
+        let link = link();
+        assert!(link.post(|mailbox| mailbox.events += 1));
+        assert!(!link.post(|mailbox| mailbox.events += 1));
+        assert_eq!(link.collect().unwrap().events, 2);
+        assert!(link.post(|mailbox| mailbox.events += 1));
+        assert!(link.post(|mailbox| mailbox.close = Some(Close::Now)));
     }
 
     #[test]

@@ -89,7 +89,10 @@ impl Snapshots {
             &self.dirs.snap_dir(),
             self.compression,
         )?;
-        while task.step(&self.shared, NODES_PER_HOLD)? {}
+        // Whoever serves goes first, also where there are fewer processors than threads.
+        while task.step(&self.shared, NODES_PER_HOLD)? {
+            std::thread::yield_now();
+        }
         let count = task.node_count();
         let file = task.finish(&self.shared, self.last_zxid_section)?;
         let ms = start.elapsed().as_millis() as u64;

@@ -27,6 +27,10 @@ use zooid_proto::records::{Acl, StatPersisted};
 /// Bytes gathered before they are handed on.
 const CHUNK: usize = 256 << 10;
 
+/// Bytes written at most between two syncs. One sync of all at the end would hold up those of the log
+/// on the same disk for as long as the whole snapshot takes.
+const SYNC_EVERY: u64 = 8 << 20;
+
 /// How a snapshot is compressed (zookeeper.snapshot.compression.method).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
@@ -311,6 +315,7 @@ impl SnapshotWriter {
         let target = Target {
             file,
             at: 0,
+            synced: 0,
             buf: Vec::new(),
         };
         let compressor = match compression {
@@ -412,6 +417,8 @@ impl Write for Compressor {
 struct Target {
     file: Box<dyn File>,
     at: u64,
+    /// Bytes of the file that are on disk.
+    synced: u64,
     buf: Vec<u8>,
 }
 
@@ -423,6 +430,7 @@ impl Write for Target {
         if bytes.len() >= CHUNK {
             self.file.write_at(bytes, self.at)?;
             self.at += bytes.len() as u64;
+            self.sync_in_parts()?;
         } else {
             self.buf.extend_from_slice(bytes);
         }
@@ -434,6 +442,17 @@ impl Write for Target {
             self.file.write_at(&self.buf, self.at)?;
             self.at += self.buf.len() as u64;
             self.buf.clear();
+            self.sync_in_parts()?;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    fn sync_in_parts(&mut self) -> io::Result<()> {
+        if self.at - self.synced >= SYNC_EVERY {
+            self.file.sync_data()?;
+            self.synced = self.at;
         }
         Ok(())
     }

@@ -369,7 +369,7 @@ impl Tree {
     }
 
     fn remove_leaf(&mut self, id: NodeId, path: &str, hash: PathHash) {
-        let bytes = self.nodes[id].payload.data_len();
+        let bytes = self.data_len_of(id);
         self.detach(id, path, hash);
         self.quota_deleted(path, bytes);
     }
@@ -389,9 +389,9 @@ impl Tree {
 
     fn replace_data(&mut self, id: NodeId, path: &str, data: Option<&[u8]>, version: i32, at: At) {
         self.before_change(id);
+        let before = self.data_len_of(id) as i64;
+        self.put_data(id, data);
         let node = &mut self.nodes[id];
-        let before = node.payload.data_len() as i64;
-        node.payload.set_data(data);
         node.version = version;
         node.mzxid = at.zxid;
         node.mtime = at.time_ms;

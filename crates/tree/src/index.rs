@@ -1,20 +1,15 @@
 //! Finds a node by the hash of its full path.
 //!
-//! 256 tables instead of one, and the hash kept beside the id: a table that grows moves one part in
-//! 256 of the entries and touches no node, so the worst insert into a large tree stays short.
+//! 1024 tables instead of one: a table that grows moves one part in 1024 of the entries, so the worst
+//! insert into a large tree stays short. The tables hold ids alone, since half of their slots are
+//! empty at worst; a part of the hash stays with whoever owns the path, where it costs nothing.
 
 use crate::arena::NodeId;
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 
-const SHARDS: usize = 256;
-
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    tag: u32,
-    id: NodeId,
-}
+const SHARDS: usize = 1024;
 
 /// The hash of a path.
 #[derive(Debug, Clone, Copy)]
@@ -22,54 +17,66 @@ pub(crate) struct PathHash(u64);
 
 impl PathHash {
     fn shard(self) -> usize {
-        (self.0 >> 56) as usize
+        (self.0 >> 54) as usize
     }
 
     /// 32 bits that are not those of the shard.
-    fn tag(self) -> u32 {
+    pub(crate) fn tag(self) -> u32 {
         (self.0 >> 20) as u32
+    }
+}
+
+/// Makes the hashes of an index.
+#[derive(Debug, Clone)]
+pub(crate) struct PathHasher(FixedState);
+
+impl PathHasher {
+    pub(crate) fn hash(&self, path: &str) -> PathHash {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(path.as_bytes());
+        PathHash(hasher.finish())
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct PathIndex {
-    shards: Vec<HashTable<Slot>>,
-    state: FixedState,
+    shards: Vec<HashTable<NodeId>>,
+    hasher: PathHasher,
 }
 
 impl PathIndex {
     pub(crate) fn new(seed: u64) -> PathIndex {
         PathIndex {
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
-            state: FixedState::with_seed(seed),
+            hasher: PathHasher(FixedState::with_seed(seed)),
         }
     }
 
     pub(crate) fn hash(&self, path: &str) -> PathHash {
-        let mut hasher = self.state.build_hasher();
-        hasher.write(path.as_bytes());
-        PathHash(hasher.finish())
+        self.hasher.hash(path)
     }
 
-    /// `is_it` compares the path of a candidate.
+    pub(crate) fn hasher(&self) -> PathHasher {
+        self.hasher.clone()
+    }
+
+    /// `is_it` compares the path of a candidate; one in a hundred is another one, so it looks at the
+    /// tag first.
     pub(crate) fn find(&self, hash: PathHash, is_it: impl Fn(NodeId) -> bool) -> Option<NodeId> {
-        let tag = hash.tag();
-        self.shards[hash.shard()]
-            .find(spread(tag), |slot| slot.tag == tag && is_it(slot.id))
-            .map(|slot| slot.id)
+        let shard = &self.shards[hash.shard()];
+        shard.find(spread(hash.tag()), |&id| is_it(id)).copied()
     }
 
-    /// The path must not be in the index yet.
-    pub(crate) fn insert(&mut self, hash: PathHash, id: NodeId) {
-        let tag = hash.tag();
-        let slot = Slot { tag, id };
-        self.shards[hash.shard()].insert_unique(spread(tag), slot, |slot| spread(slot.tag));
+    /// The path must not be in the index yet. `tag_of` tells the tag of an id that is.
+    pub(crate) fn insert(&mut self, hash: PathHash, id: NodeId, tag_of: impl Fn(NodeId) -> u32) {
+        let shard = &mut self.shards[hash.shard()];
+        shard.insert_unique(spread(hash.tag()), id, |&id| spread(tag_of(id)));
     }
 
     /// The path must be in the index.
     pub(crate) fn remove(&mut self, hash: PathHash, id: NodeId) {
         let entry = self.shards[hash.shard()]
-            .find_entry(spread(hash.tag()), |slot| slot.id == id)
+            .find_entry(spread(hash.tag()), |&entry| entry == id)
             .expect("every node but the root is in the index");
         entry.remove();
     }
@@ -88,8 +95,9 @@ mod tests {
     fn finds_what_was_inserted_and_nothing_else() {
         let paths: Vec<String> = (0..20_000).map(|n| format!("/dir{}/n{n}", n % 7)).collect();
         let mut index = PathIndex::new(1);
+        let tags: Vec<u32> = paths.iter().map(|path| index.hash(path).tag()).collect();
         for (id, path) in paths.iter().enumerate() {
-            index.insert(index.hash(path), id as u32);
+            index.insert(index.hash(path), id as u32, |id| tags[id as usize]);
         }
         let find = |index: &PathIndex, path: &str| {
             index.find(index.hash(path), |id| paths[id as usize] == path)

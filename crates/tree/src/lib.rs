@@ -1,7 +1,7 @@
 //! The state that every server agrees on, and the watches on it. Pure: no clock, file, socket or
 //! thread, and the same transactions give the same tree everywhere.
 //!
-//! - [`tree`]: the tree as readers see it; `arena` and `index` are what it is made of
+//! - [`tree`]: the tree as readers see it; `arena`, `payload` and `index` are what it is made of
 //! - [`apply`]: what a transaction does to the tree, live and in replay
 //! - [`walk`]: a consistent snapshot in small steps while transactions are applied
 //! - [`load`]: the tree from a snapshot
@@ -15,6 +15,7 @@ pub mod digest;
 mod index;
 pub mod load;
 pub mod owner;
+mod payload;
 pub mod quota;
 pub mod tree;
 pub mod walk;

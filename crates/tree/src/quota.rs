@@ -190,7 +190,7 @@ impl Tree {
         let Some(id) = self.find(stats) else { return };
         // Java ends on text that does not parse, and on every start thereafter. It stays as the
         // client wrote it.
-        let Some(mut usage) = QuotaStats::of_data(self.nodes[id].payload.data()) else {
+        let Some(mut usage) = QuotaStats::of_data(self.data_of(id)) else {
             return;
         };
         usage.add(count, bytes);
@@ -202,8 +202,7 @@ impl Tree {
         let Some(room) = self.find(ROOM) else { return };
         let mut limits = Vec::new();
         self.each_below(room, |id| {
-            if self.children_of(id).is_empty() && self.nodes[id].payload.name() == LIMITS.as_bytes()
-            {
+            if self.children_of(id).is_empty() && self.name_of(id) == LIMITS.as_bytes() {
                 limits.push(self.path_of(id));
             }
         });
@@ -221,7 +220,7 @@ impl Tree {
         if let Some(id) = self.find(top) {
             self.each_below(id, |id| {
                 count += 1;
-                bytes += self.nodes[id].payload.data_len() as i64;
+                bytes += self.data_len_of(id) as i64;
             });
         }
         if let Some(id) = self.find(&format!("{ROOM}{top}/{STATS}")) {
@@ -234,7 +233,7 @@ impl Tree {
         assert_ne!(id, ROOT, "stats have a path of their own");
         self.keep_for_walks(id);
         let text = usage.to_string();
-        self.nodes[id].payload.set_data(Some(text.as_bytes()));
+        self.put_data(id, Some(text.as_bytes()));
     }
 }
 

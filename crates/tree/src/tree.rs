@@ -1,10 +1,11 @@
 //! The tree as readers see it.
 
 use crate::acl::{AclId, AclTable};
-use crate::arena::{Ext, NONE, Node, NodeId, Payload, ROOT, Slab};
+use crate::arena::{Ext, NONE, Node, NodeId, ROOT, Slab};
 use crate::digest::{child_digest, node_digest};
 use crate::index::{PathHash, PathIndex};
 use crate::owner::OwnerClass;
+use crate::payload::{Moved, Payload, Payloads};
 use crate::quota::Quotas;
 use crate::walk::Walks;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,7 @@ pub struct Tree {
     pub(crate) options: TreeOptions,
     pub(crate) nodes: Slab<Node>,
     pub(crate) exts: Slab<Ext>,
+    pub(crate) payloads: Payloads,
     pub(crate) index: PathIndex,
     pub(crate) acls: AclTable,
     pub(crate) sessions: BTreeMap<i64, i32>,
@@ -98,6 +100,7 @@ impl Tree {
             options,
             nodes: Slab::default(),
             exts: Slab::default(),
+            payloads: Payloads::default(),
             index: PathIndex::new(seed),
             acls: AclTable::new(seed),
             sessions: BTreeMap::new(),
@@ -114,11 +117,12 @@ impl Tree {
             walks: Walks::default(),
         };
         tree.acls.add_use(acl);
+        let payload = tree.payloads.add(ROOT, b"", data);
         let root = tree.nodes.insert(Node {
             acl,
             parent: ROOT,
             ext: NONE,
-            payload: Payload::new(b"", data),
+            payload,
             ..Node::default()
         });
         assert_eq!(root, ROOT, "the root is the first node");
@@ -284,7 +288,8 @@ impl Tree {
     /// The same for any path but the root's, whose hash is known.
     pub(crate) fn find_hashed(&self, path: &str, hash: PathHash) -> Option<NodeId> {
         let (dir, name) = split(path)?;
-        self.index.find(hash, |id| self.is_at(id, dir, name))
+        let is_it = |id| self.nodes[id].tag == hash.tag() && self.is_at(id, dir, name);
+        self.index.find(hash, is_it)
     }
 
     /// The node at the part of a path before its last slash, where only "" is the root.
@@ -294,7 +299,7 @@ impl Tree {
 
     fn is_at(&self, id: NodeId, dir: &str, name: &str) -> bool {
         let node = &self.nodes[id];
-        node.payload.name() == name.as_bytes() && self.dir_path(node.parent) == dir
+        self.payloads.name(node.payload) == name.as_bytes() && self.dir_path(node.parent) == dir
     }
 
     /// The path of a node that has children.
@@ -310,12 +315,38 @@ impl Tree {
             return "/".to_owned();
         }
         let node = &self.nodes[id];
-        let (dir, name) = (self.dir_path(node.parent), text(node.payload.name()));
+        let (dir, name) = (self.dir_path(node.parent), text(self.name_of(id)));
         let mut path = String::with_capacity(dir.len() + 1 + name.len());
         path.push_str(dir);
         path.push('/');
         path.push_str(name);
         path
+    }
+
+    pub(crate) fn name_of(&self, id: NodeId) -> &[u8] {
+        self.payloads.name(self.nodes[id].payload)
+    }
+
+    pub(crate) fn data_of(&self, id: NodeId) -> Option<&[u8]> {
+        self.payloads.view(self.nodes[id].payload).data
+    }
+
+    /// Bytes of data, 0 for null.
+    pub(crate) fn data_len_of(&self, id: NodeId) -> usize {
+        self.payloads.data_len(self.nodes[id].payload)
+    }
+
+    /// Other data and nothing else: no version, no digest.
+    pub(crate) fn put_data(&mut self, id: NodeId, data: Option<&[u8]>) {
+        let (payload, moved) = self.payloads.set_data(id, self.nodes[id].payload, data);
+        self.nodes[id].payload = payload;
+        self.note_moved(moved);
+    }
+
+    fn note_moved(&mut self, moved: Option<Moved>) {
+        if let Some(moved) = moved {
+            moved.apply(&mut self.nodes[moved.owner].payload);
+        }
     }
 
     pub(crate) fn children_of(&self, id: NodeId) -> &[NodeId] {
@@ -366,11 +397,12 @@ impl Tree {
 
     pub(crate) fn digest_of(&self, id: NodeId) -> u64 {
         let node = &self.nodes[id];
-        let (data, stat) = (node.payload.data(), self.persisted(id));
+        let payload = self.payloads.view(node.payload);
+        let (data, stat) = (payload.data, self.persisted(id));
         if id == ROOT {
             return node_digest("", data, &stat);
         }
-        child_digest(self.dir_path(node.parent), node.payload.name(), data, &stat)
+        child_digest(self.dir_path(node.parent), payload.name, data, &stat)
     }
 
     pub(crate) fn add_digest(&mut self, id: NodeId) {
@@ -431,11 +463,14 @@ impl Tree {
             parent,
             pos,
             ext,
-            payload: Payload::new(name.as_bytes(), data),
+            tag: hash.tag(),
+            payload: Payload::default(),
         });
+        self.nodes[id].payload = self.payloads.add(id, name.as_bytes(), data);
         self.walks.made(id);
         self.exts[dir].children.push(id);
-        self.index.insert(hash, id);
+        let nodes = &self.nodes;
+        self.index.insert(hash, id, |id| nodes[id].tag);
         self.count += 1;
         self.data_size += (utf16_len(path) + data.map_or(0, <[u8]>::len)) as i64;
         match self.class(stat.ephemeral_owner) {
@@ -470,13 +505,16 @@ impl Tree {
             }
         }
         self.index.remove(hash, id);
+        let data_len = self.data_len_of(id);
         let node = self.nodes.remove(id);
+        let moved = self.payloads.remove(node.payload);
+        self.note_moved(moved);
         if node.ext != NONE {
             self.exts.remove(node.ext);
         }
         self.acls.release(node.acl);
         self.count -= 1;
-        self.data_size -= (utf16_len(path) + node.payload.data_len()) as i64;
+        self.data_size -= (utf16_len(path) + data_len) as i64;
         self.forget_child(node.parent, node.pos);
     }
 
@@ -535,7 +573,7 @@ pub struct NodeRef<'t> {
 impl<'t> NodeRef<'t> {
     /// The data, null or not.
     pub fn data(&self) -> Option<&'t [u8]> {
-        self.node.payload.data()
+        self.tree.data_of(self.id)
     }
 
     /// The stat as clients see it.
@@ -550,7 +588,7 @@ impl<'t> NodeRef<'t> {
             cversion: client_cversion(self.node.cversion, children),
             aversion: self.node.aversion,
             ephemeral_owner: self.owner_class().session(),
-            data_length: self.node.payload.data_len() as i32,
+            data_length: self.tree.data_len_of(self.id) as i32,
             num_children: children,
             pzxid: self.node.pzxid,
         }
@@ -575,7 +613,7 @@ impl<'t> NodeRef<'t> {
         ints(32, self.node.version);
         ints(36, client_cversion(self.node.cversion, children));
         ints(40, self.node.aversion);
-        ints(52, self.node.payload.data_len() as i32);
+        ints(52, self.tree.data_len_of(self.id) as i32);
         ints(56, children);
         out.extend_from_slice(&bytes);
     }
@@ -599,14 +637,14 @@ impl<'t> NodeRef<'t> {
     pub fn children(&self) -> impl ExactSizeIterator<Item = &'t str> + use<'t> {
         let tree = self.tree;
         let ids = tree.children_of(self.id).iter();
-        ids.map(move |&id| text(tree.nodes[id].payload.name()))
+        ids.map(move |&id| text(tree.name_of(id)))
     }
 
     /// The same as UTF-8 bytes, for writing without a check of each.
     pub fn children_bytes(&self) -> impl ExactSizeIterator<Item = &'t [u8]> + use<'t> {
         let tree = self.tree;
         let ids = tree.children_of(self.id).iter();
-        ids.map(move |&id| tree.nodes[id].payload.name())
+        ids.map(move |&id| tree.name_of(id))
     }
 
     /// How long the node lives.

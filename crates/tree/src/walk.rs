@@ -201,13 +201,13 @@ impl Tree {
         if id == ROOT {
             to.str(Some(""));
         } else {
-            let (dir, name) = (self.dir_path(node.parent), node.payload.name());
+            let (dir, name) = (self.dir_path(node.parent), self.name_of(id));
             to.count(Some(dir.len() + 1 + name.len()));
             to.raw(dir.as_bytes());
             to.raw(b"/");
             to.raw(name);
         }
-        to.buf(node.payload.data());
+        to.buf(self.data_of(id));
         to.i64(node.acl.file_id());
         let mut stat = [0; 60];
         let at = &mut 0;

@@ -559,12 +559,15 @@ impl Watches {
     }
 
     fn insert_path(&mut self, path: &str, watch: Watch) -> u32 {
+        let hash = self.index.hash(path);
         let id = self.paths.insert(Watched {
             path: path.into(),
             data_watches: 0,
             by: By::One(watch),
         });
-        self.index.insert(self.index.hash(path), id);
+        let (paths, hasher) = (&self.paths, self.index.hasher());
+        self.index
+            .insert(hash, id, |id| hasher.hash(&paths[id].path).tag());
         id
     }
 

@@ -10,11 +10,14 @@ use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -69,6 +72,7 @@ fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> 
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
@@ -83,6 +87,7 @@ pub async fn accept(
     server: Arc<Server>,
 ) {
     let counts = Arc::new(Counts::default());
+    counts.places.lock().limit = descriptors::for_clients();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -109,7 +114,10 @@ pub async fn accept(
             let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             continue;
         };
-        let _ = stream.set_nodelay(true);
+        if !cfg!(target_os = "linux") {
+            // There, what is accepted has it from the socket that listens.
+            let _ = stream.set_nodelay(true);
+        }
         if server.config.client_tcp_keep_alive {
             let _ = SockRef::from(&stream).set_keepalive(true);
         }
@@ -124,8 +132,16 @@ pub async fn accept(
 /// Connections by address.
 #[derive(Default)]
 struct Counts {
-    by_address: Mutex<HashMap<IpAddr, u32>>,
+    places: Mutex<Places>,
     refused: Refusals,
+}
+
+#[derive(Default)]
+struct Places {
+    by_address: HashMap<IpAddr, u32>,
+    all: u32,
+    /// What the limit of open files leaves for clients, as it was last looked up.
+    limit: u64,
 }
 
 /// Refused connections: told once in a while, with how many there were. Who is refused mostly tries
@@ -157,8 +173,8 @@ struct Place {
 impl Counts {
     /// A place for a connection, unless the limits of the configuration are reached.
     fn take(self: &Arc<Self>, server: &Server, address: IpAddr) -> Option<Place> {
-        let mut by_address = self.by_address.lock();
-        let here = by_address.get(&address).copied().unwrap_or(0);
+        let mut places = self.places.lock();
+        let here = places.by_address.get(&address).copied().unwrap_or(0);
         if let Some(limit) = server
             .config
             .client_connection_limit()
@@ -169,21 +185,25 @@ impl Counts {
             }
             return None;
         }
-        let all: u32 = by_address.values().sum();
+        let all = places.all;
         if let Some(limit) = server.config.max_cnxns.filter(|limit| all >= *limit) {
             if let Some(times) = self.refused.say(Instant::now()) {
                 tracing::warn!(%address, limit, times, "too many connections (maxCnxns)");
             }
             return None;
         }
-        let limit = descriptors::for_clients();
+        if u64::from(all) >= places.limit {
+            places.limit = descriptors::for_clients();
+        }
+        let limit = places.limit;
         if u64::from(all) >= limit {
             if let Some(times) = self.refused.say(Instant::now()) {
                 tracing::warn!(%address, limit, times, "too many connections: the limit of open files (ulimit -n) leaves no room for more");
             }
             return None;
         }
-        *by_address.entry(address).or_default() += 1;
+        *places.by_address.entry(address).or_default() += 1;
+        places.all += 1;
         Some(Place {
             counts: self.clone(),
             address,
@@ -193,11 +213,12 @@ impl Counts {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut by_address = self.counts.by_address.lock();
-        if let Some(count) = by_address.get_mut(&self.address) {
+        let mut places = self.counts.places.lock();
+        places.all -= 1;
+        if let Some(count) = places.by_address.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&self.address);
+                places.by_address.remove(&self.address);
             }
         }
     }
@@ -293,18 +314,16 @@ async fn drive(
                 if input.is_empty() && input.capacity() > KEEP_BUFFER {
                     input = BytesMut::new();
                 }
+                // Doubling a buffer that is full: memory follows what arrived.
+                input.reserve(READ_STEP.max(input.len()));
                 tokio::select! {
                     biased;
                     () = notify.notified() => {}
-                    ready = stream.readable() => {
-                        ready?;
-                        // Doubling a buffer that is full: memory follows what arrived.
-                        input.reserve(READ_STEP.max(input.len()));
-                        match stream.try_read_buf(&mut input) {
-                            Ok(0) => return Ok(End::Gone),
-                            Ok(_) => {}
-                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                            Err(error) => return Err(error),
+                    // Unlike try_read(), it takes a read that does not fill the buffer for the last
+                    // one, and spares the call that would say so.
+                    read = stream.read_buf(&mut input) => {
+                        if read? == 0 {
+                            return Ok(End::Gone);
                         }
                     }
                     () = tokio::time::sleep_until(deadline), if !conn.has_session() => {
@@ -333,6 +352,23 @@ async fn send(
     notify: &Notify,
     closing: bool,
 ) -> io::Result<()> {
+    // Mostly the system takes all at once, and there is nothing to wait for.
+    let first = poll_fn(|context| {
+        let written = Pin::new(&mut *stream).poll_write(context, output);
+        Poll::Ready(match written {
+            Poll::Ready(written) => Some(written),
+            Poll::Pending => None,
+        })
+    });
+    if let Some(written) = first.await {
+        match written? {
+            count if count == output.len() => return Ok(()),
+            count => {
+                output = &output[count..];
+                conn.touch(clock.now());
+            }
+        }
+    }
     let mut deadline = tokio::time::Instant::now() + LAST_WORDS;
     let mut woken = false;
     while !output.is_empty() {
@@ -418,6 +454,17 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn accepted_connections_send_at_once() {
+        let listener = listen(Some("127.0.0.1"), 0, 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address);
+        let (accepted, client) = tokio::join!(listener.accept(), client);
+        assert!(client.is_ok());
+        let has_it = cfg!(target_os = "linux");
+        assert_eq!(accepted.unwrap().0.nodelay().unwrap(), has_it);
+    }
 
     #[test]
     fn refused_connections_are_counted_and_told_once_a_second() {

@@ -369,3 +369,33 @@ fn a_start_that_cannot_repair_says_so() {
         "{error}"
     );
 }
+
+/// Whoever syncs the log on the same disk waits for no more than a part.
+#[test]
+fn a_large_snapshot_is_synced_in_parts() {
+    let files = Failing::after(&MemFiles::default(), i64::MAX);
+    files.create_dirs(Path::new("/data")).unwrap();
+    let mut writer = SnapshotWriter::create(
+        Arc::new(files.clone()),
+        Path::new("/data"),
+        1,
+        Compression::Plain,
+        std::iter::empty(),
+        std::iter::empty(),
+    )
+    .unwrap();
+    writer.nodes(&[7; 100]).unwrap();
+    for _ in 0..36 {
+        writer.nodes(&[7; 1 << 20]).unwrap();
+    }
+    let syncs = |files: &Failing| {
+        let calls = files.calls.lock().unwrap();
+        calls
+            .iter()
+            .filter(|call| call.starts_with("sync "))
+            .count()
+    };
+    assert_eq!(syncs(&files), 4);
+    writer.finish(None, None).unwrap();
+    assert_eq!(syncs(&files), 5);
+}
