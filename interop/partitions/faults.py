@@ -319,4 +319,6 @@ FAULTS = {function.__name__.replace("_", "-"): function for function in (
 OF_FIVE = ("minority-with-the-leader", "minority-of-followers", "leader-cut-off", "no-majority", "leader-is-not-heard",
            "random-loss", "leader-killed", "leader-stands-still", "leaders-disk-is-full", "everything-at-once")
 ON_SLOW_LINKS = ("links-become-slow", "links-are-reset", "leader-killed", "all-killed", "leader-stands-still")
-OF_THREE = tuple(name for name in FAULTS if not name.startswith(("minority", "links")))
+# Apache ZooKeeper restarted under libfaketime does not come back into its ensemble, whatever its clock shows.
+OF_THREE = tuple(name for name in FAULTS if not name.startswith(("minority", "links"))
+                 and (KIND != "java" or name != "wrong-clocks"))
