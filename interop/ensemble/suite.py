@@ -48,7 +48,7 @@ PLAN = [
 class Runner:
     def __init__(self, base, words):
         self.base, self.words = base, words
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.moves = 0
 
     def wanted(self, name):
         return not self.words.names or name in self.words.names
@@ -99,8 +99,11 @@ class Runner:
 
     def the_whole_move(self, ensemble):
         kinds = "jj" if JAVA else "zj"
-        print("# the whole move: --seed %d" % self.words.seed, file=sys.stderr, flush=True)
-        return moves.the_whole_move(ensemble, random.Random(self.words.seed), kinds)
+        seed = "%d %d" % (self.words.seed, self.moves)
+        self.moves += 1
+        print("# the whole move, number %d: --seed %d --moves %d" % (self.moves, self.words.seed, self.moves),
+              file=sys.stderr, flush=True)
+        return moves.the_whole_move(ensemble, random.Random(seed), kinds)
 
     def begin(self, kinds):
         folder = tempfile.mkdtemp(dir=self.base, prefix=kinds + "-")
@@ -133,10 +136,11 @@ def main():
     words = argparse.ArgumentParser()
     words.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     words.add_argument("--rounds", type=int, default=checks.ROUNDS)
+    words.add_argument("--moves", type=int, default=3, help="whole moves, each in another order")
     words.add_argument("--kinds", help="these ensembles, with all checks")
     words.add_argument("names", nargs="*")
     words = words.parse_args()
-    plan = PLAN
+    plan = PLAN[:-1] + PLAN[-1:] * words.moves
     if words.kinds:
         plan = [(kinds, ALL + (("observers",) if "+" in kinds else ()) + ("the-whole-move",)) for kinds in words.kinds.split(",")]
     # A run that is interrupted still ends its servers.

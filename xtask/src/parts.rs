@@ -200,6 +200,13 @@ pub(crate) const PARTS: &[Part] = &[
         &[],
     ),
     Part {
+        name: "simulation",
+        about: "simulated ensembles under every fault, with the guards of the protocol and without",
+        kind: Kind::Suite { downloads: false },
+        limit_s: 30 * MINUTE_S,
+        tools: &[],
+    },
+    Part {
         name: "crash",
         about: "killed servers, full disks, hostile bytes",
         kind: Kind::Suite { downloads: true },

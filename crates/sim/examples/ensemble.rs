@@ -12,6 +12,9 @@ use zooid_sim::ensemble::plan::Plan;
 use zooid_sim::ensemble::run::{Failure, run, shrink};
 use zooid_sim::ensemble::world::Tally;
 
+/// After so many hours everything that can be seen must have been seen.
+const ENOUGH_HOURS: f64 = 300.0;
+
 /// Failures after which a series ends.
 const ENOUGH: usize = 3;
 
@@ -138,7 +141,7 @@ fn series(seconds: u64, seed: u64, threads: u64, tail: usize) -> ExitCode {
             tell(&shrink(&Plan::of(*seed), why, 100), tail);
         }
     }
-    if failures.is_empty() && tally.hours() > 100.0 {
+    if failures.is_empty() && tally.hours() > ENOUGH_HOURS {
         for what in tally.missing() {
             println!("FAIL never seen: {what}");
             failed += 1;

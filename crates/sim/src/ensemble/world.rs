@@ -130,7 +130,7 @@ pub struct World {
 }
 
 /// More events than any run has: something goes round in circles.
-const TOO_MANY: u64 = 40_000_000;
+const TOO_MANY: u64 = 15_000_000;
 
 impl World {
     /// An ensemble that has not started.
