@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 
 from servers import CONFIG, RECONFIG, Failure, Session, eventually, free_ports, require, same, wire
 
@@ -310,6 +311,15 @@ def ports_in_the_static_file(ensemble):
         session.read(CONFIG)
     everywhere(ensemble, text)
     require("clientPort" not in first.files()[""], "the own line of %r has its port now" % first)
+    # The same port at all addresses: the old listener is in the way of the new one.
+    with contextlib.closing(first.session()) as session:
+        text, _ = session.reconfig(joining=first.line().replace(";127.0.0.1:", ";0.0.0.0:"))
+    everywhere(ensemble, text)
+
+    def at_all_addresses():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.2", first.port), timeout=5):
+            return True
+    eventually(at_all_addresses, "%r takes clients at another address" % first)
     for member in ensemble.members:
         member.stop()
     for member in ensemble.members:
@@ -360,6 +370,9 @@ def wrong_requests(ensemble):
         (-5, dict(members="%s,version=x" % two)),
         (-8, dict(members="%s,group.1=1" % two)),
         (-8, dict(members="%s,group.1=1:2,group.2=2" % two)),
+        # Several addresses need multiAddress.enabled.
+        (-8, dict(joining="server.9=127.0.0.9:1:2|127.0.0.8:1:2;3")),
+        (-8, dict(members="%s,server.9=127.0.0.9:1:2|127.0.0.8:1:2;3" % two)),
         # An address that another member has, on this machine for the loopback alone.
         (-8, dict(joining="server.9=10.1.2.3:1:2;3,server.10=10.1.2.3:2:4;5")),
     ]

@@ -97,6 +97,8 @@ pub struct Config {
     pub read_only_mode: bool,
     /// Whether clients may change the members.
     pub reconfig_enabled: bool,
+    /// Whether a member may have several addresses.
+    pub multi_address_enabled: bool,
     /// Whether one participant alone runs standalone.
     pub standalone_enabled: bool,
     /// The number of this server, from `myid`.

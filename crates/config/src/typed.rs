@@ -97,6 +97,7 @@ pub(crate) fn build(settings: &mut Settings, file: Option<&Path>, text: &[u8]) -
         audit_enabled: s.bool(Key::AuditEnable),
         read_only_mode: s.bool(Key::ReadOnlyMode),
         reconfig_enabled: s.bool(Key::ReconfigEnabled),
+        multi_address_enabled: s.bool(Key::MultiAddressEnabled),
         standalone_enabled: s.bool(Key::StandaloneEnabled),
         my_id: my_id(s, &data_dir),
         membership: None,
@@ -489,7 +490,7 @@ fn my_id(s: &mut Settings, data_dir: &Path) -> Option<i64> {
 
 fn membership(s: &mut Settings, config: &Config) -> Option<Membership> {
     // The key alone does not switch this on in 3.9.5, to the surprise of those who write it.
-    let multi = s.bool(Key::MultiAddressEnabled);
+    let multi = config.multi_address_enabled;
     let mut membership = Membership::default();
     let families = [Key::Server, Key::Group, Key::Weight];
     let values: Vec<_> = families.into_iter().flat_map(|key| s.family(key)).collect();

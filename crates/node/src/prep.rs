@@ -571,7 +571,17 @@ impl<'w> Work<'w> {
             members: request.members.as_deref(),
             version: request.config_id,
         };
-        let text = peer.reconfigure(&wanted, self.zxid)?;
+        let made = peer.reconfigure(&wanted, self.zxid);
+        let several = [wanted.joining, wanted.members];
+        let several = several.iter().flatten().any(|text| text.contains('|'));
+        // Members that run Java cannot read such a list without the setting.
+        if several
+            && !self.settings.multi_address
+            && matches!(made, Ok(_) | Err(ErrorCode::NewConfigNoQuorum))
+        {
+            return Err(ErrorCode::BadArguments);
+        }
+        let text = made?;
         let node = self.existing(CONFIG)?;
         self.allowed(&node, perms::WRITE)?;
         let stat = node.stat.expect("an existing node has a state");

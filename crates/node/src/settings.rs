@@ -37,6 +37,8 @@ pub struct Settings {
     pub close_session_txn: bool,
     /// Whether reconfig is answered at all.
     pub reconfig: bool,
+    /// Whether a member may have several addresses (`zookeeper.multiAddress.enabled`).
+    pub multi_address: bool,
     /// Requests in the pipeline above which connections with unanswered requests are not read.
     pub outstanding_limit: usize,
     /// Requests longer than this count against `large_request_max_bytes`; negative: off.
@@ -98,6 +100,7 @@ impl Default for Settings {
             digest: true,
             close_session_txn: true,
             reconfig: false,
+            multi_address: false,
             outstanding_limit: 1000,
             large_request_threshold: -1,
             large_request_max_bytes: 100 * 1024 * 1024,

@@ -279,8 +279,7 @@ async fn serve_in(
                     .unwrap_or_else(|| "0.0.0.0".to_owned()),
                 port,
             };
-            let backlog = config.client_port_listen_backlog;
-            let ports = Ports::open(&members, &member, net.clone(), client, backlog, moves)?;
+            let ports = Ports::open(&members, &member, net.clone(), client, moves)?;
             let config_file = config.file.clone();
             let config_files = config_file.map(|path| ConfigFiles::new(path, member.sid));
             if config.reconfig_enabled

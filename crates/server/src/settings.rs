@@ -30,6 +30,7 @@ pub fn of(config: &Config) -> Settings {
         digest: config.digest_enabled,
         close_session_txn: config.close_session_txn_enabled,
         reconfig: config.reconfig_enabled,
+        multi_address: config.multi_address_enabled,
         outstanding_limit: usize::try_from(throttle.global_outstanding_limit).unwrap_or(0),
         large_request_threshold: throttle.large_request_threshold.map_or(-1, i64::from),
         large_request_max_bytes: i64::from(throttle.large_request_max_bytes),

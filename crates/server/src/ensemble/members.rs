@@ -1,7 +1,6 @@
 //! What a change of the members changes on this machine: the configuration files and the ports.
 
 use super::net::{self, Net};
-use crate::net::clients;
 use crate::run::StartError;
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use zooid_config::{ClientAddress, EnsembleConfig, Membership, with_dynamic_file};
@@ -146,23 +144,21 @@ pub struct Ports {
     open: BTreeMap<Place, AbortHandle>,
     /// What clients use now: address as in the list of members.
     client: ClientAddress,
-    backlog: i32,
-    moves: UnboundedSender<TcpListener>,
+    moves: UnboundedSender<ClientAddress>,
 }
 
 /// What a listener is for, and where it is: host, if not all, and port.
 type Place = (Port, Option<String>, u16);
 
 impl Ports {
-    /// Opens the ports for other members. `client` is open already; when it changes, the new listener
+    /// Opens the ports for other members. `client` is open already; when it changes, the new address
     /// goes to `moves`.
     pub fn open(
         membership: &Membership,
         ensemble: &EnsembleConfig,
         net: Net,
         client: ClientAddress,
-        backlog: i32,
-        moves: UnboundedSender<TcpListener>,
+        moves: UnboundedSender<ClientAddress>,
     ) -> Result<Ports, StartError> {
         let mut ports = Ports {
             net,
@@ -171,7 +167,6 @@ impl Ports {
             next: Arc::default(),
             open: BTreeMap::new(),
             client,
-            backlog,
             moves,
         };
         for place in ports.places(membership) {
@@ -201,7 +196,9 @@ impl Ports {
         if let Some(client) = &own.client
             && *client != self.client
         {
-            self.move_clients(client.clone());
+            self.client = client.clone();
+            // It ends with the server.
+            let _ = self.moves.send(client.clone());
         }
         let places = self.places(membership);
         self.open.retain(|place, accepting| {
@@ -218,28 +215,6 @@ impl Ports {
             let accepting = accept_late(self.net.clone(), place.clone(), self.next.clone());
             let accepting = tokio::spawn(accepting).abort_handle();
             self.open.insert(place, accepting);
-        }
-    }
-
-    /// As in Java the old port stays where the new one is not to be had.
-    fn move_clients(&mut self, client: ClientAddress) {
-        let host = Some(client.host.as_str()).filter(|host| *host != "0.0.0.0");
-        match clients::listen(host, client.port, self.backlog) {
-            Ok(listener) => {
-                tracing::info!(
-                    host = client.host,
-                    port = client.port,
-                    "clients are served at another address"
-                );
-                let _ = self.moves.send(listener);
-                self.client = client;
-            }
-            Err(error) => tracing::error!(
-                host = client.host,
-                port = client.port,
-                %error,
-                "the new address for clients is not to be had: the old one stays"
-            ),
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
+use zooid_config::ClientAddress;
 use zooid_node::link::{MAX_WAITING_BYTES, MAX_WAITING_BYTES_IN_ALL};
 use zooid_node::{Closing, Conn, Link, Next, Wake};
 
@@ -79,11 +80,11 @@ fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> 
     Ok(socket.into())
 }
 
-/// Accepts connections until the runtime ends. Listeners that come from `moved` take the place of the
+/// Accepts connections until the runtime ends. Addresses that come from `moved` take the place of the
 /// one before; connections stay.
 pub async fn accept(
     mut listener: TcpListener,
-    mut moved: UnboundedReceiver<TcpListener>,
+    mut moved: UnboundedReceiver<ClientAddress>,
     server: Arc<Server>,
 ) {
     let counts = Arc::new(Counts::default());
@@ -91,11 +92,11 @@ pub async fn accept(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            Some(other) = moved.recv() => {
-                if let Ok(address) = other.local_addr() {
+            Some(to) = moved.recv() => {
+                listener = listen_anew(listener, &to, server.config.client_port_listen_backlog).await;
+                if let Ok(address) = listener.local_addr() {
                     *server.client_address.write() = address;
                 }
-                listener = other;
                 continue;
             }
         };
@@ -126,6 +127,46 @@ pub async fn accept(
             let _place = place;
             serve(stream, peer, &server).await;
         });
+    }
+}
+
+/// Listens at another address. Where that is not to be had, the old one stays.
+async fn listen_anew(old: TcpListener, to: &ClientAddress, backlog: i32) -> TcpListener {
+    let host = Some(to.host.as_str()).filter(|host| *host != "0.0.0.0");
+    let before = old.local_addr();
+    let mut old = Some(old);
+    loop {
+        match (listen(host, to.port, backlog), old.take()) {
+            (Ok(listener), _) => {
+                tracing::info!(
+                    host = to.host,
+                    port = to.port,
+                    "clients are served at another address"
+                );
+                return listener;
+            }
+            // The old listener may be in the way: all addresses, and now one of them.
+            (Err(error), Some(old))
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && before.as_ref().is_ok_and(|before| before.port() == to.port) =>
+            {
+                drop(old)
+            }
+            (Err(error), old) => {
+                tracing::error!(
+                    host = to.host,
+                    port = to.port,
+                    %error,
+                    "the new address for clients is not to be had: the old one stays"
+                );
+                let again = || open(*before.as_ref().ok()?, backlog).ok();
+                let again = || TcpListener::from_std(again()?).ok();
+                match old.or_else(again) {
+                    Some(listener) => return listener,
+                    None => tokio::time::sleep(Duration::from_millis(500)).await,
+                }
+            }
+        }
     }
 }
 
