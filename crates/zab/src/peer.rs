@@ -28,6 +28,11 @@ const MAX_PARKED: usize = 128;
 /// before it is answered.
 const MAX_PARKED_BYTES: usize = 4 << 10;
 
+/// How long such a connection waits, ms, and at least a tick. Java has no socket then, and a learner of
+/// Java tries for half a second: it only has to bridge what separates two decisions of one election.
+/// Who follows a server that did not become leader must not wait for it longer.
+const PARKING_MS: u64 = 1000;
+
 /// Between two elections whose leaders did not take this server in, ms, doubled each time up to a
 /// tick: one that promised itself to a later epoch is refused until there is another leader. Java's
 /// elections take longer than that by themselves.
@@ -273,7 +278,8 @@ impl Peer {
     }
 
     fn parking_ms(&self) -> u64 {
-        self.core.ticks(self.core.params.init_limit)
+        let patience = PARKING_MS.max(self.core.params.tick_ms);
+        self.core.ticks(self.core.params.init_limit).min(patience)
     }
 
     /// Changes roles until there is nothing to change.

@@ -399,7 +399,12 @@ impl FastLeaderElection {
                 let current = self.current.expect("who has settled has a vote");
                 step.sends.push((from, self.frame(current, self.state)));
                 self.remember(from, now);
+                // What was on its way when it voted for this server comes now: only a later round, or
+                // a better vote of the same one, is a change of mind.
+                let again = ballot.vote.round > current.round
+                    || ballot.vote.round == current.round && self.better(&ballot.vote, &current);
                 if self.state == PeerState::Leading
+                    && again
                     && self.supporters.remove(&from)
                     && !self.is_quorum(&self.supporters)
                 {

@@ -545,6 +545,9 @@ fn zookeeper_3109_a_leader_hears_that_its_voter_looks_again() {
     server.events.clear();
     server.hear(3, Looking, vote(3, 1, 1, 1));
     assert_eq!(server.events, [], "3 had not voted for it");
+    server.hear(1, Looking, vote(2, ZXID, 1, 1));
+    server.hear(1, Looking, vote(1, ZXID, 1, 1));
+    assert_eq!(server.events, [], "what 1 said before it went over");
     server.hear(1, Looking, vote(1, ZXID, 2, 1));
     server.hear(1, Looking, vote(1, ZXID, 2, 1));
     assert_eq!(server.events, [ElectionEvent::LookingAgain { sid: 1 }]);
