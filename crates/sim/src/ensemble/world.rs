@@ -417,14 +417,14 @@ impl World {
             Kind::OneWay(from, to) => self.block(from, to, true),
             Kind::Reset(_) => {
                 for link in self.net.between(s, None) {
-                    self.break_link(link, fault.lasts_us % 2 == 0);
+                    self.break_link(link, fault.lasts_us.is_multiple_of(2));
                 }
             }
             Kind::Cut(one, other) => {
                 let links = self.net.between(one, Some(other));
                 let choice = fault.lasts_us as usize;
                 if let Some(link) = links.get(choice % links.len().max(1)) {
-                    self.break_link(*link, choice % 3 == 0);
+                    self.break_link(*link, choice.is_multiple_of(3));
                 }
             }
             Kind::SlowLink(one, other) => self.slow(one, other, true),
@@ -531,7 +531,7 @@ impl World {
         };
         process.accepted += 1;
         let conn = zooid_zab::ConnId::accepted(process.accepted);
-        let port = if choice % 2 == 0 {
+        let port = if choice.is_multiple_of(2) {
             Port::Election
         } else {
             Port::Quorum
@@ -545,7 +545,7 @@ impl World {
         };
         let bytes: Vec<u8> = (0..length).map(byte).collect();
         let bytes = &bytes[..];
-        if !bytes.is_empty() && choice % 5 > 0 {
+        if !bytes.is_empty() && !choice.is_multiple_of(5) {
             self.input(s, Input::Received { conn, bytes });
         }
         if choice % 7 > 2 {
