@@ -1,6 +1,6 @@
 //! Takes the guards of the protocol away one by one, and counts the seeds until that is found.
 //!
-//! `mutations [--seeds N]`: at most N seeds for each guard (300). Needs the feature `mutations`.
+//! `mutations [--seeds N]`: at most N seeds for each guard (2000). Needs the feature `mutations`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use zooid_sim::ensemble::scenarios::{Guard, SCENARIOS, WATCHED, scenario};
 use zooid_sim::ensemble::world::Tally;
 
 fn main() -> ExitCode {
-    let mut seeds = 300;
+    let mut seeds = 2000;
     let mut only = String::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
