@@ -15,7 +15,10 @@ pub(crate) fn sim(words: &[&str]) -> Result<bool> {
             ["--for", time] => {
                 arguments.extend(["--for".to_owned(), seconds(time)?.to_string()]);
             }
-            [name @ ("--seed" | "--threads" | "--run" | "--shrink" | "--tail"), value] => {
+            [
+                name @ ("--seed" | "--threads" | "--run" | "--shrink" | "--tail"),
+                value,
+            ] => {
                 arguments.extend([name.to_owned(), value.to_owned()]);
             }
             _ => bail!("what is {}? See cargo xtask help", pair.join(" ")),
