@@ -1,9 +1,10 @@
 //! Ensembles until the time is over, or one of them again.
 //!
-//! `ensemble [--for SECONDS] [--seed S] [--threads N]`: run `i` has the seed S + i.
+//! `ensemble [--for SECONDS] [--runs N] [--seed S] [--threads N]`: run `i` has the seed S + i.
 //! `ensemble --run SEED`: one run, with all that happened in it. `--shrink SEED` leaves out what the
 //! failure of that run does not need. `--tail N`: how many lines of the story are printed.
 
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ const ENOUGH: usize = 3;
 
 fn main() -> ExitCode {
     let (mut seconds, mut seed, mut threads, mut tail) = (60, 1, 1, 60);
+    let mut runs = u64::MAX;
     let (mut only, mut small) = (None, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -29,13 +31,14 @@ fn main() -> ExitCode {
         };
         match arg.as_str() {
             "--for" => seconds = value,
+            "--runs" => runs = value,
             "--seed" => seed = value,
             "--threads" => threads = value,
             "--tail" => tail = value as usize,
             "--run" => only = Some(value),
             "--shrink" => small = Some(value),
             _ => {
-                eprintln!("what is {arg}? --for S, --seed N, --threads N, --run N, --shrink N");
+                eprintln!("what is {arg}? --for S, --runs N, --seed N, --threads N, --run N, --shrink N");
                 return ExitCode::from(2);
             }
         }
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    series(seconds, seed, threads, tail)
+    series(seconds, seed..seed.saturating_add(runs), threads, tail)
 }
 
 fn one(seed: u64, tail: usize) -> ExitCode {
@@ -98,8 +101,9 @@ struct Series {
     clippy::disallowed_methods,
     reason = "each run is in one thread and repeatable; the series is bounded by real time"
 )]
-fn series(seconds: u64, seed: u64, threads: u64, tail: usize) -> ExitCode {
+fn series(seconds: u64, seeds: Range<u64>, threads: u64, tail: usize) -> ExitCode {
     let started = std::time::Instant::now();
+    let seed = seeds.start;
     println!("seed {seed}, {seconds} s on {threads} threads");
     let all = Series {
         next: AtomicU64::new(seed),
@@ -112,6 +116,9 @@ fn series(seconds: u64, seed: u64, threads: u64, tail: usize) -> ExitCode {
             scope.spawn(|| {
                 while started.elapsed().as_secs() < seconds {
                     let seed = all.next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
                     let outcome = run(&Plan::of(seed), false);
                     all.runs.fetch_add(1, Ordering::Relaxed);
                     all.tally.lock().expect("no panic").add(&outcome.tally);
@@ -132,7 +139,7 @@ fn series(seconds: u64, seed: u64, threads: u64, tail: usize) -> ExitCode {
     let tally = all.tally.into_inner().expect("no panic");
     let failures = all.failures.into_inner().expect("no panic");
     let runs = all.runs.into_inner();
-    println!("{runs} runs, seeds {seed} to {}", all.next.into_inner() - 1);
+    println!("{runs} runs from seed {seed} on");
     println!("{tally}");
     let mut failed = failures.len();
     for (n, (seed, why)) in failures.iter().enumerate() {
