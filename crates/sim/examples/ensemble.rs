@@ -38,7 +38,9 @@ fn main() -> ExitCode {
             "--run" => only = Some(value),
             "--shrink" => small = Some(value),
             _ => {
-                eprintln!("what is {arg}? --for S, --runs N, --seed N, --threads N, --run N, --shrink N");
+                eprintln!(
+                    "what is {arg}? --for S, --runs N, --seed N, --threads N, --run N, --shrink N"
+                );
                 return ExitCode::from(2);
             }
         }
