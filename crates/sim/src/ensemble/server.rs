@@ -125,7 +125,6 @@ impl World {
         let server = &mut self.servers[s];
         server.powered = true;
         server.life += 1;
-        server.backlog.clear();
         let image = &server.disk.image;
         let machine = match image.recover(&mut self.histories) {
             Ok(machine) => machine,
@@ -248,7 +247,10 @@ impl World {
         let server = &mut self.servers[s];
         server.powered = !power;
         server.crash_in = None;
-        server.backlog.clear();
+        // What has come for its connections is answered by the machine.
+        server
+            .backlog
+            .retain(|event| matches!(event, Event::Link(..)));
         if server.disk.crash(choice) {
             self.mark("a crash that lost what was not durable");
         }
