@@ -28,9 +28,10 @@ const SEAL: usize = 13;
 /// Longest log entry that a server reads by default, bytes.
 const MAX_PAYLOAD: usize = 2_097_150;
 
-/// Logs are read in pieces of 256 KiB, several of them where damage is looked into.
+/// Logs are read in pieces of 256 KiB, several of them where damage is looked into; two trees that
+/// hold nothing take 1.3 MB each.
 const LOG_BOUND: Bound = Bound {
-    fixed: 2 << 20,
+    fixed: 4 << 20,
     per_byte: 200,
 };
 
