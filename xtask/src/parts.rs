@@ -252,6 +252,10 @@ pub(crate) const PARTS: &[Part] = &[
     ),
 ];
 
+/// Parts that run only when they are named: they need more of the machine than a container may give
+/// (namespaces, nftables, queueing disciplines of the kernel).
+pub(crate) const BY_NAME: &[&str] = &["partitions"];
+
 /// Folders of `interop/` that measure: they are run by hand.
 const MEASUREMENTS: &[&str] = &["failover"];
 
