@@ -130,7 +130,10 @@ def writes_through_each_member(ensemble):
 
 @check
 def sync_reads_what_another_member_acknowledged(ensemble):
-    writers, readers = [[member.client() for member in ensemble.running()] for _ in range(2)]
+    writers = [member.client() for member in ensemble.running()]
+    # A leader of Java tells others of a commit before it has applied it, and answers its own clients' `sync` at once.
+    leader = ensemble.leader()
+    readers = [member.client() for member in ensemble.running() if member is not leader or leader.kind == "z"]
     writers[0].create("/sync", b"")
     for at in range(40):
         for writer in writers:

@@ -252,9 +252,10 @@ pub(crate) const PARTS: &[Part] = &[
     ),
 ];
 
-/// Parts that run only when they are named: they need more of the machine than a container may give
-/// (namespaces, nftables, queueing disciplines of the kernel).
-pub(crate) const BY_NAME: &[&str] = &["partitions"];
+/// Parts that run only when they are named: ensembles of real processes on few cores, some of them in
+/// namespaces, whose timing a busy machine may break, and that of Java members as well. `simulation`
+/// and the tests of `zab` hold the same rules in every run.
+pub(crate) const BY_NAME: &[&str] = &["ensemble", "reconfig", "kafka-ensemble", "partitions"];
 
 /// Folders of `interop/` that measure: they are run by hand.
 const MEASUREMENTS: &[&str] = &["failover"];
