@@ -34,6 +34,10 @@ impl Kind {
 /// Longest start: five million nodes in Java.
 const START: Duration = Duration::from_secs(300);
 
+/// How long a server that starts may keep silent before it is asked anew: Java takes connections before
+/// it serves, and never answers some of them.
+const UNANSWERED: Duration = Duration::from_millis(100);
+
 /// Between two attempts to reach a server that starts.
 const STEP: Duration = Duration::from_millis(1);
 
@@ -109,7 +113,7 @@ impl Server {
             start: Duration::ZERO,
         };
         while !server
-            .word("srvr")
+            .word_within("srvr", UNANSWERED)
             .is_ok_and(|answer| answer.contains("version:"))
         {
             if let Some(status) = server.child.try_wait()? {
@@ -140,9 +144,13 @@ impl Server {
     }
 
     /// The answer to a four-letter word.
-    pub(crate) fn word(&self, word: &str) -> Result<String> {
+    fn word(&self, word: &str) -> Result<String> {
+        self.word_within(word, Duration::from_secs(30))
+    }
+
+    fn word_within(&self, word: &str, patience: Duration) -> Result<String> {
         let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.write_all(word.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
