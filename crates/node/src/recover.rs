@@ -49,7 +49,7 @@ impl Tail {
             // An entry that comes again (Java logs some twice) is there already.
             Some((_, last)) if zxid <= *last => return,
             Some((_, last)) if zxid == *last + 1 => *last = zxid,
-            Some((_, last)) if begins_epoch(*last, zxid) => self.runs.push((zxid, zxid)),
+            Some((_, last)) if zxid::follows(*last, zxid) => self.runs.push((zxid, zxid)),
             _ => {
                 self.clear();
                 self.runs.push((zxid, zxid));
@@ -70,11 +70,6 @@ impl Tail {
             self.bytes -= oldest.bytes.len();
         }
     }
-}
-
-/// Whether a transaction is the first of a later epoch.
-fn begins_epoch(before: i64, zxid: i64) -> bool {
-    zxid::epoch(zxid) > zxid::epoch(before) && zxid::counter(zxid) == 1
 }
 
 /// How far a recovery is.

@@ -15,6 +15,13 @@ pub fn make(epoch: i64, counter: u32) -> i64 {
     epoch << 32 | i64::from(counter)
 }
 
+/// Whether the transaction `next` may be the one behind `last`: the next of its epoch, or the first of
+/// a later one.
+pub fn follows(last: i64, next: i64) -> bool {
+    let same_epoch = epoch(next) == epoch(last) && last.checked_add(1) == Some(next);
+    same_epoch || (epoch(next) > epoch(last) && counter(next) == 1)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -9,7 +9,6 @@ use crate::payload::{Moved, Payload, Payloads};
 use crate::quota::Quotas;
 use crate::walk::Walks;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use zooid_proto::path::last_slash;
 use zooid_proto::records::{Acl, Stat, StatPersisted, perms};
 
@@ -139,11 +138,6 @@ impl Tree {
     /// The list behind an id: empty when open.
     pub fn acl(&self, id: AclId) -> &[Acl<'static>] {
         self.acls.get(id)
-    }
-
-    /// The same, to keep.
-    pub fn acl_shared(&self, id: AclId) -> Arc<[Acl<'static>]> {
-        Arc::clone(self.acls.get(id))
     }
 
     /// Distinct lists in use.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use zooid_proto::zxid::{counter, epoch};
+use zooid_proto::zxid::{counter, epoch, follows};
 
 use crate::io::Proposal;
 use crate::mutations::{Guard, without};
@@ -55,13 +55,6 @@ pub(crate) struct Feed<'h> {
     pub(crate) from_memory: Vec<&'h Proposal>,
     /// All of them.
     pub(crate) entries: u64,
-}
-
-/// Whether a transaction `next` may be the first behind `last`: the next of its epoch, or the first
-/// of a later one.
-pub(crate) fn follows(last: i64, next: i64) -> bool {
-    let same_epoch = epoch(next) == epoch(last) && last.checked_add(1) == Some(next);
-    same_epoch || (epoch(next) > epoch(last) && counter(next) == 1)
 }
 
 impl History {

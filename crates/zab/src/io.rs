@@ -21,11 +21,6 @@ impl ConnId {
     pub fn accepted(n: u64) -> ConnId {
         ConnId(n | Self::ACCEPTED)
     }
-
-    /// Whether the other side opened it.
-    pub fn is_accepted(self) -> bool {
-        self.0 & Self::ACCEPTED != 0
-    }
 }
 
 /// What a connection is for.

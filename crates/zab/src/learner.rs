@@ -9,11 +9,11 @@ use zooid_proto::quorum::{
 };
 use zooid_proto::records::Id;
 use zooid_proto::vote::PeerState;
-use zooid_proto::zxid::make;
+use zooid_proto::zxid::{follows, make};
 
 use crate::core::{Core, Next};
 use crate::election::Vote;
-use crate::history::follows;
+
 use crate::incoming::Incoming;
 use crate::io::{ConnId, Effect, Forwarded, Proposal, Role, Sid};
 use crate::mutations::{Guard, without};

@@ -164,16 +164,7 @@ impl Bench {
                 bytes: &hello,
             });
         }
-        let config = world::config(3, 0, 0);
-        let mut body = state.to_be_bytes().to_vec();
-        for field in [leader, zxid, 1, epoch] {
-            body.extend_from_slice(&field.to_be_bytes());
-        }
-        body.extend_from_slice(&2i32.to_be_bytes());
-        body.extend_from_slice(&(config.len() as i32).to_be_bytes());
-        body.extend_from_slice(config.as_bytes());
-        let mut frame = (body.len() as i32).to_be_bytes().to_vec();
-        frame.extend_from_slice(&body);
+        let frame = notification(3, state, [leader, zxid, 1, epoch]);
         self.input(Input::Received {
             conn,
             bytes: &frame,
@@ -205,16 +196,7 @@ impl Bench {
         }
         let conn = bench.election[0];
         // Server 1 votes as this one does; both have seen the better vote.
-        let mut body = 0i32.to_be_bytes().to_vec();
-        for field in [3, zxid, 1, epoch] {
-            body.extend_from_slice(&field.to_be_bytes());
-        }
-        let config = world::config(3, 0, 0);
-        body.extend_from_slice(&2i32.to_be_bytes());
-        body.extend_from_slice(&(config.len() as i32).to_be_bytes());
-        body.extend_from_slice(config.as_bytes());
-        let mut frame = (body.len() as i32).to_be_bytes().to_vec();
-        frame.extend_from_slice(&body);
+        let frame = notification(3, 0, [3, zxid, 1, epoch]);
         bench.input(Input::Received {
             conn,
             bytes: &frame,
@@ -283,6 +265,21 @@ impl Bench {
     }
 }
 
+/// A vote on the wire, of a server that knows `voters`: leader, zxid, round and epoch.
+fn notification(voters: i64, state: i32, vote: [i64; 4]) -> Vec<u8> {
+    let config = world::config(voters, 0, 0);
+    let mut body = state.to_be_bytes().to_vec();
+    for field in vote {
+        body.extend_from_slice(&field.to_be_bytes());
+    }
+    body.extend_from_slice(&2i32.to_be_bytes());
+    body.extend_from_slice(&(config.len() as i32).to_be_bytes());
+    body.extend_from_slice(config.as_bytes());
+    let mut frame = (body.len() as i32).to_be_bytes().to_vec();
+    frame.extend_from_slice(&body);
+    frame
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -341,18 +338,8 @@ impl Bench {
         for conn in bench.election.clone() {
             bench.input(Input::Dialed { conn });
         }
-        let config = world::config(5, 0, 0);
-        let supporters = [bench.election[0], bench.election[1]];
-        for conn in supporters {
-            let mut body = 0i32.to_be_bytes().to_vec();
-            for field in [5i64, 0, 1, 0] {
-                body.extend_from_slice(&field.to_be_bytes());
-            }
-            body.extend_from_slice(&2i32.to_be_bytes());
-            body.extend_from_slice(&(config.len() as i32).to_be_bytes());
-            body.extend_from_slice(config.as_bytes());
-            let mut frame = (body.len() as i32).to_be_bytes().to_vec();
-            frame.extend_from_slice(&body);
+        let frame = notification(5, 0, [5, 0, 1, 0]);
+        for conn in [bench.election[0], bench.election[1]] {
             bench.input(Input::Received {
                 conn,
                 bytes: &frame,
