@@ -4,10 +4,9 @@
 use crate::recover::Recovery;
 use crate::settings::Settings;
 use crate::shared::Shared;
-use zooid_proto::{Jute, Writer};
+use zooid_proto::quorum::{Limits, SnapshotDecoder, SnapshotEncoder, SnapshotItem, Touch};
 use zooid_store::recover::Restore;
-use zooid_store::snapshot::parse::{SnapshotItem, SnapshotParser, Step};
-use zooid_store::snapshot::{SnapshotMeta, SnapshotSink};
+use zooid_store::snapshot::{SnapshotMeta, SnapshotNode, SnapshotSink};
 use zooid_tree::{Tree, Walk};
 
 /// The state of a server as it was at one moment, sent in steps.
@@ -52,7 +51,7 @@ impl Outgoing {
     ) -> Result<bool, Superseded> {
         if !self.started {
             self.started = true;
-            out.extend_from_slice(&self.head());
+            self.head(out);
             return Ok(true);
         }
         if self.ended {
@@ -64,29 +63,25 @@ impl Outgoing {
         }
         if !tree.walk_step(&mut self.walk, nodes, out) {
             self.ended = true;
-            Writer::wire(out).str(Some("/"));
+            SnapshotEncoder.end(out);
         }
         Ok(true)
     }
 
     /// Sessions and ACLs.
-    fn head(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut to = Writer::disk(&mut bytes);
-        to.count(Some(self.walk.sessions.len()));
-        for (id, timeout_ms) in &self.walk.sessions {
-            to.i64(*id);
-            to.i32(*timeout_ms);
+    fn head(&self, out: &mut Vec<u8>) {
+        SnapshotEncoder.sessions(self.walk.sessions.len(), out);
+        for &(session_id, timeout_ms) in &self.walk.sessions {
+            let session = Touch {
+                session_id,
+                timeout_ms,
+            };
+            SnapshotEncoder.session(session, out);
         }
-        to.count(Some(self.walk.acls.len()));
+        SnapshotEncoder.acls(self.walk.acls.len(), out);
         for (id, list) in &self.walk.acls {
-            to.i64(*id);
-            to.count(Some(list.len()));
-            for entry in list.iter() {
-                entry.write(&mut to);
-            }
+            SnapshotEncoder.acl(*id, list, out);
         }
-        bytes
     }
 }
 
@@ -96,12 +91,8 @@ pub struct Superseded;
 
 /// The state of another server on its way in.
 pub struct Incoming<'p> {
-    parser: SnapshotParser,
+    decoder: SnapshotDecoder,
     recovery: Recovery<'p>,
-    /// What has arrived and makes no whole item yet.
-    left: Vec<u8>,
-    /// Bytes that the next item takes at least: nothing is looked at before.
-    want: usize,
     nodes: u64,
     ended: bool,
 }
@@ -112,10 +103,11 @@ impl<'p> Incoming<'p> {
         let mut recovery = Recovery::new(settings, |_| {});
         recovery.begin();
         Incoming {
-            parser: SnapshotParser::without_header(),
+            // The peer has looked at the lengths before it passed them on.
+            decoder: SnapshotDecoder::new(Limits {
+                field: i32::MAX as usize,
+            }),
             recovery,
-            left: Vec::new(),
-            want: 0,
             nodes: 0,
             ended: false,
         }
@@ -126,38 +118,30 @@ impl<'p> Incoming<'p> {
     /// # Errors
     /// What is wrong with it.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.left.extend_from_slice(bytes);
-        let mut at = 0;
-        while self.left.len() - at >= self.want {
-            let rest = &self.left[at..];
-            // The sum behind the nodes does not travel.
-            if self.parser.is_at_node() && rest.starts_with(b"\0\0\0\x01/") {
-                self.ended = true;
-                at += 5;
-                break;
-            }
-            // "/" alone is that end; the parser would wait for the sum.
-            match self.parser.step(rest)? {
-                Step::Item { item, consumed } => {
-                    match item {
-                        SnapshotItem::Header => Ok(()),
-                        SnapshotItem::Session { id, timeout_ms } => {
-                            self.recovery.session(id, timeout_ms)
-                        }
-                        SnapshotItem::Acl { id, acl } => self.recovery.acl(id, &acl),
-                        SnapshotItem::Node(node) => {
-                            self.nodes += 1;
-                            self.recovery.node(&node)
-                        }
-                    }?;
-                    at += consumed;
-                    self.want = 0;
+        self.decoder.push(bytes);
+        while let Some(item) = self
+            .decoder
+            .next_item()
+            .map_err(|error| error.to_string())?
+        {
+            match item {
+                SnapshotItem::Session(Touch {
+                    session_id,
+                    timeout_ms,
+                }) => self.recovery.session(session_id, timeout_ms)?,
+                SnapshotItem::Acl { id, acl } => self.recovery.acl(id, &acl)?,
+                SnapshotItem::Node(node) => {
+                    self.nodes += 1;
+                    self.recovery.node(&SnapshotNode {
+                        path: node.path,
+                        data: node.data.as_deref(),
+                        acl_id: node.acl_id,
+                        stat: node.stat,
+                    })?;
                 }
-                Step::More { want } => self.want = want,
-                Step::Tail => return Err("something follows the last node".to_owned()),
+                SnapshotItem::End => self.ended = true,
             }
         }
-        self.left.drain(..at);
         Ok(())
     }
 
@@ -174,8 +158,9 @@ impl<'p> Incoming<'p> {
         if !self.ended {
             return Err(format!("the state ends behind {} nodes", self.nodes));
         }
-        if !self.left.is_empty() {
-            return Err(format!("{} bytes follow the last node", self.left.len()));
+        if self.decoder.buffered() > 0 {
+            let more = self.decoder.buffered();
+            return Err(format!("{more} bytes follow the end"));
         }
         self.recovery.end_snapshot(zxid, &SnapshotMeta::default())?;
         Ok(self.recovery.into_tree())

@@ -1,8 +1,6 @@
-//! A whole state on its way from the leader: finds its end, and keeps the signature to itself.
+//! A whole state on its way from the leader: finds its end.
 
 use zooid_proto::quorum::{Limits, SnapshotDecoder, SnapshotItem, SnapshotStreamError};
-
-use crate::sync::SIGNATURE;
 
 /// A state that is not whole yet.
 #[derive(Debug)]
@@ -11,8 +9,6 @@ pub(crate) struct Incoming {
     began: u64,
     total: u64,
     decoder: SnapshotDecoder,
-    /// The last bytes: they may be of the signature.
-    held: Vec<u8>,
 }
 
 /// What has come of it.
@@ -31,7 +27,6 @@ impl Incoming {
             began: now,
             total: 0,
             decoder: SnapshotDecoder::new(limits),
-            held: Vec::new(),
         }
     }
 
@@ -61,10 +56,7 @@ impl Incoming {
         let rest = whole.then(|| self.decoder.take_rest());
         let taken = bytes.len() - rest.as_ref().map_or(0, Vec::len);
         self.total += taken as u64;
-        self.held.extend_from_slice(&bytes[..taken]);
-        let signature = SIGNATURE.len() + 4;
-        let known = self.held.len().saturating_sub(signature);
-        let bytes = self.held.drain(..known).collect();
+        let bytes = bytes[..taken].to_vec();
         Ok(Part { bytes, rest })
     }
 }

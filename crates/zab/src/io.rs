@@ -197,8 +197,8 @@ pub enum Effect {
         bytes: Vec<u8>,
     },
     /// Send the state as it is now, that is with everything that was applied before this effect,
-    /// in the form of the SNAP stream: sessions, ACLs, nodes, the closing `/`; the signature is
-    /// sent by the peer.
+    /// as a SNAP stream from the first session to the signature
+    /// ([`SnapshotEncoder`](zooid_proto::quorum::SnapshotEncoder)).
     SendSnapshot {
         /// The connection.
         conn: ConnId,
@@ -229,7 +229,8 @@ pub enum Effect {
     /// A whole state is coming from the leader; what is there stays until
     /// [`DiskOp::InstallSnapshot`].
     SnapshotBegin,
-    /// A part of the stream, cut anywhere, without the signature behind it.
+    /// A part of the stream, cut anywhere, its signature with it
+    /// ([`SnapshotDecoder`](zooid_proto::quorum::SnapshotDecoder)).
     SnapshotBytes(Vec<u8>),
     /// The stream broke off: forget what has come of it.
     SnapshotAbort,

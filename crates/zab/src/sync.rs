@@ -1,15 +1,11 @@
 //! What a leader sends a learner to bring it to where it is.
 
 use tracing::info;
-use zooid_proto::jute::Writer;
 use zooid_proto::quorum::FromLeader;
 
 use crate::core::Core;
 use crate::history::SyncPlan;
 use crate::io::{ConnId, Effect, Sid};
-
-/// What ends a snapshot stream.
-pub(crate) const SIGNATURE: &str = "BenWasHere";
 
 /// Decides, and sends DIFF, TRUNC or SNAP with all up to `top` behind `position`.
 pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: i64) {
@@ -65,7 +61,4 @@ fn send_snapshot(core: &mut Core, conn: ConnId, top: i64) {
     );
     core.tell_learner(conn, &FromLeader::Snap { zxid: top });
     core.out.push(Effect::SendSnapshot { conn, zxid: top });
-    let mut signature = Vec::new();
-    Writer::wire(&mut signature).str(Some(SIGNATURE));
-    core.out.send_on(conn, signature);
 }

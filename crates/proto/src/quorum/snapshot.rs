@@ -201,29 +201,30 @@ impl SnapshotDecoder {
     }
 }
 
-/// Writes a snapshot stream: sessions, ACLs, nodes and the end, in this order.
+/// Writes a snapshot stream: sessions, ACLs, nodes and the end, in this order. Text is written as in
+/// files: what Java writes of characters beyond the Basic Multilingual Plane it does not read back.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SnapshotEncoder;
 
 impl SnapshotEncoder {
     /// Appends the number of sessions; as many [`session`](Self::session)s must follow.
     pub fn sessions(self, count: usize, out: &mut Vec<u8>) {
-        Writer::wire(out).count(Some(count));
+        Writer::disk(out).count(Some(count));
     }
 
     /// Appends a session.
     pub fn session(self, session: Touch, out: &mut Vec<u8>) {
-        session.write(&mut Writer::wire(out));
+        session.write(&mut Writer::disk(out));
     }
 
     /// Appends the number of ACLs; as many [`acl`](Self::acl)s must follow.
     pub fn acls(self, count: usize, out: &mut Vec<u8>) {
-        Writer::wire(out).count(Some(count));
+        Writer::disk(out).count(Some(count));
     }
 
     /// Appends an entry of the ACL table.
     pub fn acl(self, id: i64, acl: &[Acl<'_>], out: &mut Vec<u8>) {
-        let to = &mut Writer::wire(out);
+        let to = &mut Writer::disk(out);
         to.i64(id);
         to.count(Some(acl.len()));
         acl.iter().for_each(|entry| entry.write(to));
@@ -231,12 +232,12 @@ impl SnapshotEncoder {
 
     /// Appends a node; its parent must be there already.
     pub fn node(self, node: &StreamedNode<'_>, out: &mut Vec<u8>) {
-        node.write(&mut Writer::wire(out));
+        node.write(&mut Writer::disk(out));
     }
 
     /// Appends the end.
     pub fn end(self, out: &mut Vec<u8>) {
-        let to = &mut Writer::wire(out);
+        let to = &mut Writer::disk(out);
         to.str(Some(END));
         to.str(Some(SIGNATURE));
     }

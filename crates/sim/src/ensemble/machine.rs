@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use zooid_proto::jute::{Reader, Writer};
+use zooid_proto::quorum::SnapshotEncoder;
 use zooid_proto::txn::{LogEntry, Txn};
 use zooid_zab::Proposal;
 
@@ -108,7 +109,7 @@ impl Machine {
         sum
     }
 
-    /// The state as a SNAP stream, without the signature; `filler` bytes make it longer.
+    /// The state as a SNAP stream; `filler` bytes make it longer.
     pub fn write(&self, filler: usize) -> Vec<u8> {
         let mut out = Vec::new();
         let to = &mut Writer::wire(&mut out);
@@ -147,7 +148,7 @@ impl Machine {
         for (path, node) in &self.nodes {
             write_node(to, path, node);
         }
-        to.str(Some("/"));
+        SnapshotEncoder.end(&mut out);
         out
     }
 
@@ -199,6 +200,8 @@ fn read(from: &mut Reader<'_>) -> Result<Machine, zooid_proto::jute::JuteError> 
     loop {
         let path = from.str()?.unwrap_or_default().into_owned();
         if path == "/" {
+            // The peer has looked at the signature.
+            from.str()?;
             return Ok(machine);
         }
         let data = from.buf()?.unwrap_or_default().into_owned();

@@ -142,19 +142,6 @@ impl SnapshotParser {
         self.at
     }
 
-    /// A parser of content that comes without its header, as one server sends it to another.
-    pub fn without_header() -> SnapshotParser {
-        SnapshotParser {
-            state: State::SessionCount,
-            ..SnapshotParser::new()
-        }
-    }
-
-    /// Whether the next item is a node, or the end of them.
-    pub fn is_at_node(&self) -> bool {
-        matches!(self.state, State::Nodes | State::Acls { left: ..=0 })
-    }
-
     /// Takes the next item from `bytes`, which start at the current position.
     pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, String> {
         let mut from = Reader::new(bytes);

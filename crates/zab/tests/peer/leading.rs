@@ -2,9 +2,7 @@
 
 use zooid_zab::{Effect, Forwarded, Input, Proposal, ReconfigRequest, Role};
 
-use crate::bench::{
-    Bench, SIGNATURE, UPTODATE, ack, bare, boot, commit, newleader, proposal, unhex,
-};
+use crate::bench::{Bench, UPTODATE, ack, bare, boot, commit, newleader, proposal, unhex};
 use crate::world::{self, txn};
 
 #[test]
@@ -148,7 +146,7 @@ fn a_leader_sends_its_state_to_who_is_too_far_behind() {
     let conn = bench.join(1, 1, 1, 1, 0x1_0000_0003);
     let begin = bare("0000000f 0000000100000009 ffffffff ffffffff");
     let sent = bench.take(conn);
-    assert_eq!(sent, begin.clone() + SIGNATURE + &newleader(0x2_0000_0000));
+    assert_eq!(sent, begin.clone() + &newleader(0x2_0000_0000));
     let at = |wanted: &Effect| bench.done.iter().position(|effect| effect == wanted);
     let zxid = 0x1_0000_0009;
     let state = at(&Effect::SendSnapshot { conn, zxid }).expect("the state is sent");

@@ -780,7 +780,7 @@ pub(crate) fn zxids(state: &[Proposal]) -> Vec<i64> {
     state.iter().map(|entry| entry.zxid).collect()
 }
 
-/// A state as a stream without its signature: the transactions are the data of the root.
+/// A state as a stream: the transactions are the data of the root.
 fn snapshot(state: &[Proposal]) -> Vec<u8> {
     let mut data = Vec::new();
     for entry in state {
@@ -798,7 +798,6 @@ fn snapshot(state: &[Proposal]) -> Vec<u8> {
     };
     SnapshotEncoder.node(&node, &mut bytes);
     SnapshotEncoder.end(&mut bytes);
-    bytes.truncate(bytes.len() - 14);
     bytes
 }
 

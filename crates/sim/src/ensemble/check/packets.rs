@@ -12,8 +12,6 @@ use super::order::follows;
 #[derive(Debug, Default)]
 pub struct Talk {
     decoders: [Option<PacketDecoder>; 2],
-    /// Bytes of the closing signature of a snapshot that are still to come.
-    signature: usize,
     observer: bool,
     said_info: bool,
     /// Epoch of LEADERINFO.
@@ -81,20 +79,11 @@ pub enum Said {
     Other,
 }
 
-/// Length of the signature that closes a snapshot: its length and "BenWasHere".
-const SIGNATURE: usize = 14;
-
 type Checked = Result<Said, String>;
 
 impl Talk {
     /// A learner (side 0) or a leader (side 1) sends bytes; what they say.
     pub fn sends(&mut self, side: usize, bytes: &[u8]) -> Result<Vec<Said>, String> {
-        let mut bytes = bytes;
-        if side == 1 && self.signature > 0 {
-            let skipped = self.signature.min(bytes.len());
-            self.signature -= skipped;
-            bytes = &bytes[skipped..];
-        }
         let mut decoder = self.decoders[side]
             .take()
             .unwrap_or_else(|| PacketDecoder::new(Limits::new(1 << 20, None)));
@@ -119,9 +108,8 @@ impl Talk {
         Ok(all)
     }
 
-    /// A snapshot goes to the learner here; its signature is part of what is sent next.
-    pub fn sends_snapshot(&mut self) -> Result<(), String> {
-        self.signature = SIGNATURE;
+    /// A snapshot goes to the learner here.
+    pub fn sends_snapshot(&self) -> Result<(), String> {
         match self.sync {
             Some(Sync::Snap) => Ok(()),
             other => Err(format!("I10: a snapshot is sent after {other:?}")),
