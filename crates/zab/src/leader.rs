@@ -1,28 +1,22 @@
 //! Leading: agreement on an epoch, bringing learners up to date, broadcast.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tracing::{debug, info};
-use zooid_proto::quorum::{FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder};
+use zooid_proto::quorum::{ForwardedRequest, FromLeader, Touch};
 use zooid_proto::vote::PeerState;
 use zooid_proto::zxid::{counter, epoch, make};
 
 use crate::core::{Core, Next};
 use crate::election::Vote;
 use crate::handler::{Handler, Stage, forwarded, retracted};
+use crate::handlers::{Handlers, LAST_EPOCH, Master};
 use crate::io::{ConnId, Effect, Proposal, Role, Sid};
 use crate::mutations::{Guard, without};
 use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
 use crate::store::{Durable, Pending};
-
-/// Connections of learners at most: those that are configured are far fewer, and each stranger may
-/// hold a packet in memory.
-pub(crate) const MAX_LEARNERS: usize = 1024;
-
-/// The highest epoch: zxids are signed, and the packets have it in 32 bits.
-const LAST_EPOCH: i64 = i32::MAX as i64;
 
 /// How far a leader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,15 +63,12 @@ pub(crate) struct Leader {
     /// The epoch, once it may be told (release rule of LEADERINFO).
     accepted: Option<Durable<i64>>,
     entering: Option<Pending<i64>>,
-    handlers: BTreeMap<ConnId, Handler>,
+    handlers: Handlers,
     last_proposed: i64,
     /// The last own transaction that was counted.
     own_acked: i64,
     outstanding: VecDeque<Outstanding>,
     syncs: VecDeque<(i64, ConnId)>,
-    next_half_tick: u64,
-    half: bool,
-    tick: u64,
     /// Whether [`Input::Stop`](crate::Input::Stop) was given, and until when it waits for followers.
     stopping: Option<u64>,
 }
@@ -105,185 +96,15 @@ impl Leader {
             accepting: None,
             accepted: None,
             entering: None,
-            handlers: BTreeMap::new(),
+            handlers: Handlers::new(core),
             last_proposed: position,
             own_acked: position,
             outstanding: VecDeque::new(),
             syncs: VecDeque::new(),
-            next_half_tick: core.now + core.params.tick_ms / 2,
-            half: false,
-            tick: 0,
             stopping: None,
         };
         leader.try_fix_epoch(core);
         leader
-    }
-
-    /// A server has connected.
-    pub(crate) fn accept(&mut self, conn: ConnId, core: &mut Core) {
-        if self.handlers.len() >= MAX_LEARNERS {
-            core.refuse(conn, "too many connections");
-            return;
-        }
-        let deadline_tick = self.tick + core.params.init_limit + core.params.sync_limit;
-        let handler = Handler::new(core.now, deadline_tick, core.limits());
-        self.handlers.insert(conn, handler);
-    }
-
-    pub(crate) fn received(&mut self, conn: ConnId, bytes: &[u8], core: &mut Core) {
-        let Some(handler) = self.handlers.get_mut(&conn) else {
-            return;
-        };
-        let Some(mut decoder) = handler.decoder.take() else {
-            return;
-        };
-        decoder.push(bytes);
-        self.take_packets(conn, &mut decoder, core);
-        if let Some(handler) = self.handlers.get_mut(&conn) {
-            handler.decoder = Some(decoder);
-        }
-    }
-
-    fn take_packets(&mut self, conn: ConnId, decoder: &mut PacketDecoder, core: &mut Core) {
-        while core.leaving.is_none() {
-            let Some(handler) = self.handlers.get_mut(&conn) else {
-                return;
-            };
-            let packet = match decoder.next_packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) => return,
-                Err(error) => {
-                    self.refuse(conn, error, core);
-                    return;
-                }
-            };
-            handler.heard = core.now;
-            if handler.is_known() {
-                handler.deadline_tick = handler
-                    .deadline_tick
-                    .max(self.tick + core.params.sync_limit);
-            }
-            match FromLearner::read(packet) {
-                Ok(packet) => self.packet(conn, packet, core),
-                Err(error) => {
-                    self.refuse(conn, error, core);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn packet(&mut self, conn: ConnId, packet: FromLearner<'_>, core: &mut Core) {
-        let kind = packet.kind();
-        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
-        match (handler.stage, packet) {
-            (
-                Stage::Stranger,
-                FromLearner::Info {
-                    observer,
-                    accepted_epoch,
-                    info,
-                },
-            ) => self.introduced(conn, observer, accepted_epoch, info, core),
-            (
-                Stage::Informed,
-                FromLearner::AckEpoch {
-                    last_zxid,
-                    current_epoch,
-                },
-            ) => self.placed(conn, last_zxid, current_epoch, core),
-            (Stage::Syncing | Stage::Synced | Stage::Live, FromLearner::Ack { zxid }) => {
-                self.ack(conn, zxid, core);
-            }
-            (Stage::Live, FromLearner::Ping { touched, .. }) => {
-                for touch in touched {
-                    core.out.push(Effect::Touched {
-                        session: touch.session_id,
-                        timeout_ms: touch.timeout_ms,
-                    });
-                }
-            }
-            (Stage::Live, FromLearner::Revalidate(touch)) => core.out.push(Effect::Revalidate {
-                conn,
-                session: touch.session_id,
-                timeout_ms: touch.timeout_ms,
-            }),
-            (Stage::Live, FromLearner::Request(request)) => core.out.push(Effect::Request {
-                conn,
-                request: forwarded(request),
-            }),
-            (Stage::Live, _) => debug!("ignored a packet of kind {kind} of a learner"),
-            (stage, _) => {
-                let name = zooid_proto::quorum::kind::name(kind);
-                self.refuse(conn, format!("{name} while {stage:?}"), core);
-            }
-        }
-    }
-
-    /// FOLLOWERINFO or OBSERVERINFO.
-    fn introduced(
-        &mut self,
-        conn: ConnId,
-        observer: bool,
-        accepted: i64,
-        info: LearnerInfo,
-        core: &mut Core,
-    ) {
-        let Some(sid) = info.sid else {
-            return self.refuse(conn, "a learner without a number", core);
-        };
-        if sid == core.params.sid {
-            return self.refuse(conn, format!("server {sid} has the leader's number"), core);
-        }
-        if info.protocol_version < PROTOCOL_VERSION {
-            let version = info.protocol_version;
-            return self.refuse(conn, format!("server {sid} speaks 0x{version:x}"), core);
-        }
-        // Its configuration is one that this leader does not know: who is the leader then?
-        if info.config_version.unwrap_or(0) > core.committed.version() {
-            return self.refuse(conn, format!("server {sid} is ahead of its leader"), core);
-        }
-        if !(0..LAST_EPOCH - 1).contains(&accepted) {
-            return self.refuse(conn, format!("server {sid} has epoch {accepted}"), core);
-        }
-        let twin = self
-            .handlers
-            .iter()
-            .find(|(other, handler)| **other != conn && handler.is_known() && handler.sid == sid)
-            .map(|(&other, handler)| (other, handler.heard));
-        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
-        handler.sid = sid;
-        handler.observer = observer;
-        match twin {
-            // Two servers with one number, or one that is back before its old connection is seen to
-            // be gone: the old one first.
-            Some((_, heard)) if core.now < heard + core.params.tick_ms => {
-                handler.stage = Stage::Twin { accepted };
-            }
-            Some((other, _)) => {
-                self.refuse(other, format!("server {sid} has come anew"), core);
-                self.joined(conn, accepted, core);
-            }
-            None => self.joined(conn, accepted, core),
-        }
-    }
-
-    fn joined(&mut self, conn: ConnId, accepted: i64, core: &mut Core) {
-        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
-        handler.stage = Stage::Waiting;
-        let sid = handler.sid;
-        if self.may_be_established(core) {
-            self.deserted_at = None;
-        }
-        if self.phase == Phase::Discovery {
-            // Whoever comes may raise the epoch, but only voters are counted.
-            if !without(Guard::EpochAboveAll) {
-                self.proposed = self.proposed.max(accepted + 1);
-            }
-            self.connecting.insert(sid);
-            self.try_fix_epoch(core);
-        }
-        self.inform(core);
     }
 
     /// Whether a quorum has its history.
@@ -313,18 +134,8 @@ impl Leader {
 
     /// LEADERINFO to all that wait for it. Needs the proof that the epoch is on the disk.
     fn inform(&mut self, core: &mut Core) {
-        let Some(accepted) = self.accepted else {
-            return;
-        };
-        for (&conn, handler) in &mut self.handlers {
-            if handler.stage == Stage::Waiting {
-                handler.stage = Stage::Informed;
-                let packet = FromLeader::LeaderInfo {
-                    epoch: accepted.get(),
-                    protocol_version: PROTOCOL_VERSION,
-                };
-                core.tell_learner(conn, &packet);
-            }
+        if let Some(accepted) = self.accepted {
+            self.handlers.inform(accepted.get(), core);
         }
     }
 
@@ -352,33 +163,6 @@ impl Leader {
         }
     }
 
-    /// ACKEPOCH.
-    fn placed(&mut self, conn: ConnId, position: i64, current: Option<i32>, core: &mut Core) {
-        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
-        let sid = handler.sid;
-        handler.stage = Stage::Placed { position };
-        if self.phase > Phase::Electing {
-            self.synchronize(conn, position, core);
-            return;
-        }
-        // Without an epoch it tells its position only: it had promised itself to this epoch before.
-        if let Some(current) = current {
-            let more = (i64::from(current), position) > self.summary;
-            if more && !without(Guard::PositionsCompared) {
-                let why = format!(
-                    "server {sid} has seen more: epoch {current}, 0x{position:x} against {}, 0x{:x}",
-                    self.summary.0, self.summary.1
-                );
-                self.refuse(conn, why, core);
-                return;
-            }
-            if position != -1 {
-                self.electing.add(sid);
-            }
-        }
-        self.try_elect(core);
-    }
-
     fn try_elect(&mut self, core: &mut Core) {
         if self.phase != Phase::Electing || !self.electing.has_all_quorums() {
             return;
@@ -397,7 +181,7 @@ impl Leader {
         let placed: Vec<(ConnId, i64)> = self
             .handlers
             .iter()
-            .filter_map(|(&conn, handler)| match handler.stage {
+            .filter_map(|(conn, handler)| match handler.stage {
                 Stage::Placed { position } => Some((conn, position)),
                 _ => None,
             })
@@ -410,16 +194,10 @@ impl Leader {
     /// Sends a learner what it lacks, NEWLEADER, and what is not committed yet, and all that comes
     /// from now on: one step, so that nothing is lost or comes twice.
     fn synchronize(&mut self, conn: ConnId, position: i64, core: &mut Core) {
-        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
+        let epoch = self.epoch();
+        self.handlers.bring_up(conn, position, epoch, core);
+        let handler = self.handlers.at(conn);
         let (sid, observer) = (handler.sid, handler.observer);
-        handler.stage = Stage::Syncing;
-        let top = core.store.applied();
-        crate::sync::send(core, conn, sid, position, top);
-        let packet = FromLeader::NewLeader {
-            zxid: make(self.epoch(), 0),
-            config: Some(core.last_seen().text().into()),
-        };
-        core.tell_learner(conn, &packet);
         // What it acknowledged on an older connection may have been cut off just now.
         for entry in &mut self.outstanding {
             entry.tracker = retracted(&entry.tracker, sid);
@@ -427,62 +205,12 @@ impl Leader {
         if observer || without(Guard::OutstandingForwarded) {
             return;
         }
-        let mut after = top;
+        let mut after = core.store.applied();
         while let Some(proposal) = core.store.history().next_after(after).cloned() {
             after = proposal.zxid;
-            let handler = self.handlers.get_mut(&conn).expect("it was there");
+            let handler = self.handlers.at(conn);
             handler.unacked.push_back((proposal.zxid, core.now));
             send_proposal(core, conn, &proposal);
-        }
-    }
-
-    /// ACK: of NEWLEADER first, of proposals then.
-    fn ack(&mut self, conn: ConnId, zxid: i64, core: &mut Core) {
-        let newleader = make(self.epoch(), 0);
-        let handler = self.handlers.get_mut(&conn).expect("the caller has it");
-        let sid = handler.sid;
-        if handler.stage != Stage::Syncing {
-            // That with counter 0 answers UPTODATE.
-            if counter(zxid) != 0 {
-                handler.acknowledged(zxid);
-                self.count_ack(sid, zxid);
-                self.try_commit(core);
-            }
-            return;
-        }
-        if zxid != newleader {
-            // Learners of 3.9.0 and 3.9.1 may say this first. It counts when the history before it
-            // is known to be there.
-            if epoch(zxid) == epoch(newleader) {
-                handler.early_ack = handler.early_ack.max(Some(zxid));
-            }
-            return;
-        }
-        handler.stage = Stage::Synced;
-        let early = handler.early_ack.take();
-        info!(
-            sid = core.params.sid,
-            learner = sid,
-            observer = handler.observer,
-            "a learner has the history of epoch {}",
-            epoch(newleader)
-        );
-        if let Some(early) = early {
-            handler.acknowledged(early);
-            let acked: Vec<i64> = self
-                .outstanding
-                .iter()
-                .map(|entry| entry.zxid)
-                .take_while(|&zxid| zxid <= early)
-                .collect();
-            acked.into_iter().for_each(|zxid| self.count_ack(sid, zxid));
-        }
-        self.newleader.add(sid);
-        if self.phase == Phase::Broadcast {
-            self.up_to_date(conn, core);
-            self.try_commit(core);
-        } else {
-            self.try_establish(core);
         }
     }
 
@@ -523,13 +251,7 @@ impl Leader {
             serving: true,
         }));
         info!(sid = core.params.sid, epoch = e, "LEADING: broadcast");
-        let synced: Vec<ConnId> = self
-            .handlers
-            .iter()
-            .filter(|(_, handler)| handler.stage == Stage::Synced)
-            .map(|(&conn, _)| conn)
-            .collect();
-        for conn in synced {
+        for conn in self.handlers.which(|one| one.stage == Stage::Synced) {
             self.up_to_date(conn, core);
         }
     }
@@ -537,14 +259,7 @@ impl Leader {
     /// UPTODATE. The epoch is established (release rule).
     fn up_to_date(&mut self, conn: ConnId, core: &mut Core) {
         assert_eq!(self.phase, Phase::Broadcast, "UPTODATE needs a quorum");
-        if let Some(handler) = self.handlers.get_mut(&conn) {
-            handler.stage = Stage::Live;
-            handler.heard = core.now;
-            for sent in &mut handler.unacked {
-                sent.1 = core.now;
-            }
-            core.tell_learner(conn, &FromLeader::UpToDate);
-        }
+        self.handlers.up_to_date(conn, core);
     }
 
     /// A transaction of the state machine.
@@ -584,7 +299,7 @@ impl Leader {
             own,
             config,
         });
-        for (&conn, handler) in &mut self.handlers {
+        for (conn, handler) in self.handlers.iter_mut() {
             if handler.is_forwarding() && !handler.observer {
                 handler.unacked.push_back((zxid, core.now));
                 send_proposal(core, conn, &proposal);
@@ -670,7 +385,7 @@ impl Leader {
                 },
             ),
         };
-        for (&conn, handler) in &self.handlers {
+        for (conn, handler) in self.handlers.iter() {
             if handler.is_forwarding() {
                 core.tell_learner(conn, if handler.observer { &inform } else { &commit });
             }
@@ -729,52 +444,19 @@ impl Leader {
     }
 
     fn answer_sync(&mut self, conn: ConnId, core: &mut Core) {
-        if self.is_live(conn) {
+        if self.handlers.is_live(conn) {
             core.tell_learner(conn, &FromLeader::Sync);
         }
     }
 
     pub(crate) fn revalidated(&mut self, conn: ConnId, session: i64, valid: bool, core: &mut Core) {
-        if self.is_live(conn) {
+        if self.handlers.is_live(conn) {
             let packet = FromLeader::Revalidated {
                 session_id: session,
                 valid,
             };
             core.tell_learner(conn, &packet);
         }
-    }
-
-    fn is_live(&self, conn: ConnId) -> bool {
-        let handler = self.handlers.get(&conn);
-        handler.is_some_and(|handler| handler.stage == Stage::Live)
-    }
-
-    /// A connection is gone.
-    pub(crate) fn closed(&mut self, conn: ConnId, core: &mut Core) {
-        let Some(handler) = self.handlers.remove(&conn) else {
-            return;
-        };
-        self.syncs.retain(|sync| sync.1 != conn);
-        if !handler.is_known() {
-            return;
-        }
-        debug!("learner {} is gone", handler.sid);
-        let twin = self
-            .handlers
-            .iter()
-            .find_map(|(&twin, other)| match other.stage {
-                Stage::Twin { accepted } if other.sid == handler.sid => Some((twin, accepted)),
-                _ => None,
-            });
-        if let Some((twin, accepted)) = twin {
-            self.joined(twin, accepted, core);
-        } else if self.phase != Phase::Broadcast && !self.may_be_established(core) {
-            // Those that are left may have lost their voter for good: a tick for it to come back,
-            // not all of initLimit.
-            let at = core.now + core.params.tick_ms;
-            self.deserted_at.get_or_insert(at);
-        }
-        self.try_stop(core);
     }
 
     /// Whether those that are connected can be a quorum.
@@ -787,18 +469,13 @@ impl Leader {
         core.committed.contains_quorum(&voters)
     }
 
-    fn refuse(&mut self, conn: ConnId, why: impl std::fmt::Display, core: &mut Core) {
-        core.refuse(conn, why);
-        self.closed(conn, core);
-    }
-
     pub(crate) fn next_timeout(&self) -> u64 {
         let waiting = (self.phase != Phase::Broadcast).then_some(self.deadline);
         let deserted = self.deserted_at.filter(|_| self.phase != Phase::Broadcast);
         [waiting, deserted, self.stopping]
             .into_iter()
             .flatten()
-            .fold(self.next_half_tick, u64::min)
+            .fold(self.handlers.next_half_tick(), u64::min)
     }
 
     pub(crate) fn tick(&mut self, core: &mut Core) {
@@ -813,78 +490,22 @@ impl Leader {
             return;
         }
         self.try_stop(core);
-        while core.leaving.is_none() && core.now >= self.next_half_tick {
-            // After a pause of this process one round is enough: what came meanwhile is not heard
-            // yet.
-            let half = (core.params.tick_ms / 2).max(1);
-            self.next_half_tick = (self.next_half_tick + half).max(core.now + 1);
+        if core.leaving.is_none() && self.handlers.half_tick(core) {
             self.half_tick(core);
         }
     }
 
     fn half_tick(&mut self, core: &mut Core) {
-        self.half = !self.half;
-        if !self.half {
-            self.tick += 1;
-        }
         self.drop_silent(core);
         if self.phase != Phase::Broadcast {
             return;
         }
-        let lonely = !self.half && !self.has_synced_quorums(core);
+        let lonely = self.handlers.is_whole_tick() && !self.has_synced_quorums(core);
         if lonely && !without(Guard::LonelyLeaderStops) {
             core.leave(Next::Look, "a quorum of followers is out of touch");
             return;
         }
-        for (&conn, handler) in &self.handlers {
-            if handler.is_forwarding() {
-                let zxid = self.last_proposed;
-                core.tell_learner(conn, &FromLeader::Ping { zxid });
-            }
-        }
-    }
-
-    /// Closes connections that say nothing, or do not acknowledge.
-    fn drop_silent(&mut self, core: &mut Core) {
-        let (init, sync) = (core.params.init_limit, core.params.sync_limit);
-        let mut gone = Vec::new();
-        for (&conn, handler) in &self.handlers {
-            let patience = core.ticks(handler.patience(init, sync));
-            let lag = handler.unacked.front().map(|sent| sent.1);
-            let lags = handler.stage == Stage::Live
-                && lag.is_some_and(|since| core.now > since + core.ticks(sync));
-            if lags {
-                gone.push((conn, handler.sid, "does not acknowledge"));
-            } else if core.now > handler.heard + patience && handler.stage != Stage::Waiting {
-                gone.push((conn, handler.sid, "is silent"));
-            }
-        }
-        for (conn, sid, why) in gone {
-            self.refuse(conn, format!("server {sid} {why}"), core);
-        }
-        let twins: Vec<(ConnId, Sid, i64)> = self
-            .handlers
-            .iter()
-            .filter_map(|(&conn, handler)| match handler.stage {
-                Stage::Twin { accepted } => Some((conn, handler.sid, accepted)),
-                _ => None,
-            })
-            .collect();
-        for (conn, sid, accepted) in twins {
-            let old = self
-                .handlers
-                .iter()
-                .find(|(_, handler)| handler.is_known() && handler.sid == sid)
-                .map(|(&old, handler)| (old, handler.heard));
-            match old {
-                Some((old, heard)) if core.now >= heard + core.params.tick_ms => {
-                    // Its place goes to the one that waits.
-                    self.refuse(old, format!("server {sid} has come anew"), core);
-                }
-                Some(_) => {}
-                None => self.joined(conn, accepted, core),
-            }
-        }
+        self.handlers.ping(self.last_proposed, core);
     }
 
     /// Whether quorums of both configurations are in touch.
@@ -892,7 +513,7 @@ impl Leader {
         let mut tracker = core.tracker();
         tracker.add(core.params.sid);
         for handler in self.handlers.values() {
-            if handler.is_known() && self.tick <= handler.deadline_tick {
+            if self.handlers.in_touch(handler) {
                 tracker.add(handler.sid);
             }
         }
@@ -922,9 +543,7 @@ impl Leader {
 
     /// Closes all connections.
     pub(crate) fn end(&mut self, core: &mut Core) {
-        for conn in std::mem::take(&mut self.handlers).into_keys() {
-            core.out.close(conn);
-        }
+        self.handlers.end(core);
     }
 
     /// The epoch that is being agreed on, or is.
@@ -936,7 +555,7 @@ impl Leader {
         self.phase
     }
 
-    pub(crate) fn handlers(&self) -> impl Iterator<Item = &Handler> {
+    pub(crate) fn learners(&self) -> impl Iterator<Item = &Handler> {
         self.handlers.values()
     }
 
@@ -962,6 +581,138 @@ impl Leader {
             .collect();
         synced.insert(core.params.sid);
         synced
+    }
+}
+
+impl Master for Leader {
+    fn handlers(&mut self) -> &mut Handlers {
+        &mut self.handlers
+    }
+
+    fn takes_followers(&self) -> bool {
+        true
+    }
+
+    fn joined(&mut self, conn: ConnId, accepted: i64, core: &mut Core) {
+        let sid = self.handlers.at(conn).sid;
+        if self.may_be_established(core) {
+            self.deserted_at = None;
+        }
+        if self.phase == Phase::Discovery {
+            // Whoever comes may raise the epoch, but only voters are counted.
+            if !without(Guard::EpochAboveAll) {
+                self.proposed = self.proposed.max(accepted + 1);
+            }
+            self.connecting.insert(sid);
+            self.try_fix_epoch(core);
+        }
+        self.inform(core);
+    }
+
+    fn placed(&mut self, conn: ConnId, position: i64, current: Option<i32>, core: &mut Core) {
+        let sid = self.handlers.at(conn).sid;
+        if self.phase > Phase::Electing {
+            self.synchronize(conn, position, core);
+            return;
+        }
+        // Without an epoch it tells its position only: it had promised itself to this epoch before.
+        if let Some(current) = current {
+            let more = (i64::from(current), position) > self.summary;
+            if more && !without(Guard::PositionsCompared) {
+                let why = format!(
+                    "server {sid} has seen more: epoch {current}, 0x{position:x} against {}, 0x{:x}",
+                    self.summary.0, self.summary.1
+                );
+                self.refuse(conn, why, core);
+                return;
+            }
+            if position != -1 {
+                self.electing.add(sid);
+            }
+        }
+        self.try_elect(core);
+    }
+
+    fn ack(&mut self, conn: ConnId, zxid: i64, core: &mut Core) {
+        let newleader = make(self.epoch(), 0);
+        let handler = self.handlers.at(conn);
+        let sid = handler.sid;
+        if handler.stage != Stage::Syncing {
+            // That with counter 0 answers UPTODATE.
+            if counter(zxid) != 0 {
+                handler.acknowledged(zxid);
+                self.count_ack(sid, zxid);
+                self.try_commit(core);
+            }
+            return;
+        }
+        if zxid != newleader {
+            // Learners of 3.9.0 and 3.9.1 may say this first. It counts when the history before it
+            // is known to be there.
+            if epoch(zxid) == epoch(newleader) {
+                handler.early_ack = handler.early_ack.max(Some(zxid));
+            }
+            return;
+        }
+        handler.stage = Stage::Synced;
+        let early = handler.early_ack.take();
+        info!(
+            sid = core.params.sid,
+            learner = sid,
+            observer = handler.observer,
+            "a learner has the history of epoch {}",
+            epoch(newleader)
+        );
+        if let Some(early) = early {
+            handler.acknowledged(early);
+            let acked: Vec<i64> = self
+                .outstanding
+                .iter()
+                .map(|entry| entry.zxid)
+                .take_while(|&zxid| zxid <= early)
+                .collect();
+            acked.into_iter().for_each(|zxid| self.count_ack(sid, zxid));
+        }
+        self.newleader.add(sid);
+        if self.phase == Phase::Broadcast {
+            self.up_to_date(conn, core);
+            self.try_commit(core);
+        } else {
+            self.try_establish(core);
+        }
+    }
+
+    fn touched(&mut self, touch: Touch, core: &mut Core) {
+        core.out.push(Effect::Touched {
+            session: touch.session_id,
+            timeout_ms: touch.timeout_ms,
+        });
+    }
+
+    fn revalidate(&mut self, conn: ConnId, touch: Touch, core: &mut Core) {
+        core.out.push(Effect::Revalidate {
+            conn,
+            session: touch.session_id,
+            timeout_ms: touch.timeout_ms,
+        });
+    }
+
+    fn request(&mut self, conn: ConnId, request: ForwardedRequest<'_>, core: &mut Core) {
+        core.out.push(Effect::Request {
+            conn,
+            request: forwarded(request),
+        });
+    }
+
+    fn lost(&mut self, conn: ConnId, replaced: bool, core: &mut Core) {
+        self.syncs.retain(|sync| sync.1 != conn);
+        if !replaced && self.phase != Phase::Broadcast && !self.may_be_established(core) {
+            // Those that are left may have lost their voter for good: a tick for it to come back,
+            // not all of initLimit.
+            let at = core.now + core.params.tick_ms;
+            self.deserted_at.get_or_insert(at);
+        }
+        self.try_stop(core);
     }
 }
 

@@ -7,6 +7,7 @@ pub mod boot;
 mod core;
 mod election;
 mod handler;
+mod handlers;
 mod history;
 mod incoming;
 pub mod io;

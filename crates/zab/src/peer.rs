@@ -12,6 +12,7 @@ use zooid_proto::zxid::make;
 use crate::boot::Boot;
 use crate::core::{Core, Next};
 use crate::election::{ElectionEvent, Elections, Standing, Vote};
+use crate::handlers::Master;
 use crate::io::{ConnId, Effect, Input, Port, Role};
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
@@ -513,7 +514,7 @@ impl Peer {
                 status.outstanding = leader.outstanding() as u64;
                 status.pending_syncs = leader.pending_syncs() as u64;
                 status.learners = leader
-                    .handlers()
+                    .learners()
                     .filter(|handler| handler.is_known())
                     .map(|handler| LearnerStatus {
                         sid: handler.sid,
