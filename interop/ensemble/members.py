@@ -1,30 +1,21 @@
 """Ensembles of real processes: each member is Apache ZooKeeper or Zooid, with the same keys in its zoo.cfg."""
 
-import contextlib
 import os
-import random
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The client and its bytes are those of the suite of directories.
-sys.path.insert(0, os.path.join(HERE, "..", "disk"))
+sys.path.insert(0, os.path.join(HERE, ".."))
 
-import wire  # noqa: E402
-
-ZOOID = os.environ["ZOOID"]
-ORACLE = os.path.join(os.environ["INTEROP_OUT"], "oracle", "lib")
+import processes  # noqa: E402
+from processes import DEADLINE_S, ZOOID, Process, eventually, require, same, wire  # noqa: E402,F401
+from processes import Failure  # noqa: E402,F401
 
 TICK_MS = 500
 SYNC_LIMIT = 12
 """Ticks. Generous, so that a machine which stands still for seconds does not cost a member its leader."""
 SESSION_MS = 120_000
 """Sessions that must not expire, whatever a check does."""
-DEADLINE_S = 60
 
 SETTINGS = """\
 tickTime=%d
@@ -39,52 +30,16 @@ snapCount=100
 preAllocSize=64
 """ % (TICK_MS, SYNC_LIMIT)
 
-JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-        "-Dzookeeper.admin.enableServer=false",
-        "-Dlogback.configurationFile=" + os.path.join(HERE, "logback.xml")]
+JAVA = processes.java(os.path.join(HERE, "logback.xml"))
 
 
-class Failure(Exception):
-    pass
-
-
-def require(condition, what):
-    if not condition:
-        raise Failure(what)
-
-
-def same(got, want, what):
-    require(got == want, "%s: got %r, want %r" % (what, got, want))
-
-
-def eventually(condition, what, deadline_s=DEADLINE_S):
-    """Polls until `condition()` is true and returns its value; `what` may be a function that says it."""
-    end = time.monotonic() + deadline_s
-    while not (value := condition()):
-        require(time.monotonic() < end, "not in %d s: %s" % (deadline_s, what() if callable(what) else what))
-        time.sleep(0.02)
-    return value
-
-
-def free_ports(count):
-    """Ports that nobody has, below those that the system gives to clients: none of them takes one by chance."""
-    found = []
-    while len(found) < count:
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            if port not in found:
-                found.append(port)
-    return found
-
-
-class Member:
+class Member(Process):
     """One server of an ensemble: a folder with data, and a process at times."""
 
     def __init__(self, sid, kind, observer, folder):
-        self.sid, self.kind, self.observer, self.folder = sid, kind, observer, folder
-        self.port, self.quorum_port, self.election_port = free_ports(3)
-        self.process = None
+        super().__init__(folder)
+        self.sid, self.kind, self.observer = sid, kind, observer
+        self.port, self.quorum_port, self.election_port = processes.free_ports(3)
         self.settings = {}
         os.makedirs(self.data)
         with open(os.path.join(self.data, "myid"), "w") as file:
@@ -97,18 +52,12 @@ class Member:
     def data(self):
         return os.path.join(self.folder, "data")
 
-    @property
-    def log_file(self):
-        return os.path.join(self.folder, "server.log")
-
     def line(self):
         return "server.%d=127.0.0.1:%d:%d:%s" % (
             self.sid, self.quorum_port, self.election_port, "observer" if self.observer else "participant")
 
     def start(self, members, flags=()):
-        require(self.process is None, "%r runs" % self)
-        config = os.path.join(self.folder, "zoo.cfg")
-        with open(config, "w") as file:
+        with open(self.config, "w") as file:
             file.write(SETTINGS)
             file.write("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n" % (self.data, self.port))
             if self.observer:
@@ -118,88 +67,14 @@ class Member:
             for member in members:
                 file.write(member.line() + "\n")
         if self.kind == "j":
-            command = JAVA + list(flags) + ["-cp", "%s:%s/*" % (ORACLE, ORACLE),
-                                            "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
+            command = processes.server_of(self.config, [*JAVA, *flags])
         else:
-            command = [ZOOID, "serve", "--config", config]
-        with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def kill(self):
-        """Ends the process as a crash does, also one that was stopped."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def stop(self):
-        """Ends it as an operator does; returns how it ended."""
-        self.process.terminate()
-        try:
-            code = self.process.wait(timeout=DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failure("%r ignored TERM" % self) from None
-        self.process = None
-        return code
-
-    def pause(self):
-        """SIGSTOP; returns when the process stands still."""
-        self.process.send_signal(signal.SIGSTOP)
-
-        def stopped():
-            with open("/proc/%d/stat" % self.process.pid) as file:
-                return file.read().rpartition(")")[2].split()[0] == "T"
-        eventually(stopped, "%r stands still" % self)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
+            command = [ZOOID, "serve", "--config", self.config]
+        self.launch(command, start_new_session=True)
 
     def wipe(self):
         """As after the loss of a disk: only the id is left."""
         shutil.rmtree(os.path.join(self.data, "version-2"), ignore_errors=True)
-
-    def word(self, text):
-        """The answer to a four-letter word, "" when there is none."""
-        try:
-            return wire.word(self.port, text, patience_s=2)
-        except OSError:
-            return ""
-
-    def srvr(self):
-        """Lines of `srvr` by their names, empty when it does not serve."""
-        if self.process is None:
-            return {}
-        if self.process.poll() is not None:
-            raise Failure("%r ended by itself with %d: %s" % (self, self.process.returncode, self.last_words()))
-        lines = (line.partition(": ") for line in self.word("srvr").splitlines())
-        return {name: value for name, _, value in lines}
-
-    def mode(self):
-        return self.srvr().get("Mode")
-
-    def zxid(self):
-        return int(self.srvr().get("Zxid", "0"), 16)
-
-    def monitor(self):
-        """What `mntr` says, by name."""
-        lines = (line.partition("\t") for line in self.word("mntr").splitlines())
-        return {name: value for name, _, value in lines}
-
-    def log(self, since=0):
-        with open(self.log_file, errors="replace") as file:
-            file.seek(since)
-            return file.read()
-
-    def log_size(self):
-        return os.path.getsize(self.log_file)
-
-    def last_words(self):
-        return " / ".join(self.log().splitlines()[-6:])
 
     def client(self, timeout_ms=SESSION_MS, **options):
         return Session(self.port, timeout_ms, **options)

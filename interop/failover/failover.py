@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def one_round(ensemble, fault):
     client.go_on(30)
     begin = time.monotonic()
     if fault == "pause-leader":
-        victim.process.send_signal(members.signal.SIGSTOP)
+        victim.process.send_signal(signal.SIGSTOP)
     elif fault == "stop-leader":
         victim.process.terminate()
     else:

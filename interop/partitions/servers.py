@@ -1,23 +1,20 @@
 """Ensembles of members that live in network namespaces, each with a small disk of its own."""
 
-import contextlib
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-
-import net
-from links import entrance
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ZOOID = os.environ["ZOOID"]
+sys.path.insert(0, os.path.join(HERE, ".."))
+
+import net  # noqa: E402
+import processes  # noqa: E402
+from links import entrance  # noqa: E402
+from processes import ZOOID, Failure, Process, eventually, require  # noqa: E402,F401
+
 KIND = os.environ["SERVER"]
-ORACLE = os.path.join(os.environ["INTEROP_OUT"], "oracle", "lib")
 
 CLIENT_PORT, QUORUM_PORT, ELECTION_PORT = 2181, 2888, 3888
-DEADLINE_S = 60
 DISK = "256m"
 # Debian's path; the name of the folder in the middle is that of the architecture.
 FAKETIME = ["/usr/lib/%s-linux-gnu/faketime/libfaketimeMT.so.1" % os.uname().machine]
@@ -36,44 +33,22 @@ snapCount=1000
 preAllocSize=64
 """
 
-JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-        "-Dzookeeper.admin.enableServer=false",
-        "-Dlogback.configurationFile=" + os.path.join(HERE, "..", "oracle", "logback.xml")]
+JAVA = processes.java(os.path.join(HERE, "..", "oracle", "logback.xml"))
 
 
-class Failure(Exception):
-    pass
-
-
-def require(condition, what):
-    if not condition:
-        raise Failure(what() if callable(what) else what)
-
-
-def eventually(condition, what, deadline_s=DEADLINE_S):
-    """Polls until `condition()` is true and returns its value; `what` may be a function that says it."""
-    end = time.monotonic() + deadline_s
-    while not (value := condition()):
-        require(time.monotonic() < end, lambda: "not in %d s: %s" % (deadline_s, what() if callable(what) else what))
-        time.sleep(0.02)
-    return value
-
-
-class Member:
+class Member(Process):
     def __init__(self, sid, ensemble):
+        super().__init__(os.path.join(ensemble.folder, "member-%d" % sid))
         self.sid, self.ensemble = sid, ensemble
-        self.folder = os.path.join(ensemble.folder, "member-%d" % sid)
         self.disk = os.path.join(self.folder, "disk")
         self.data = os.path.join(self.disk, "data")
-        self.log_file = os.path.join(self.folder, "server.log")
         self.clock_file = os.path.join(self.folder, "clock")
-        self.process = None
         os.makedirs(self.disk)
         net.command("mount", "-t", "tmpfs", "-o", "size=" + DISK, "member", self.disk)
         os.mkdir(self.data)
         with open(os.path.join(self.data, "myid"), "w") as file:
             file.write("%d\n" % sid)
-        with open(os.path.join(self.folder, "zoo.cfg"), "w") as file:
+        with open(self.config, "w") as file:
             file.write(SETTINGS)
             file.write("dataDir=%s\nclientPort=%d\n" % (self.data, CLIENT_PORT))
             for other in ensemble.network.sids:
@@ -88,13 +63,10 @@ class Member:
         return self.ensemble.network.address(self.sid), CLIENT_PORT
 
     def start(self, own_clock=False):
-        require(self.process is None, "%r runs" % self)
-        config = os.path.join(self.folder, "zoo.cfg")
         if KIND == "java":
-            words = JAVA + ["-cp", "%s:%s/*" % (ORACLE, ORACLE),
-                            "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
+            words = processes.server_of(self.config, JAVA)
         else:
-            words = [ZOOID, "serve", "--config", config]
+            words = [ZOOID, "serve", "--config", self.config]
         environment = dict(os.environ)
         if own_clock:
             self.set_clock(0)
@@ -103,46 +75,13 @@ class Member:
             # The clock of the wall is wrong; the one that only counts seconds is the machine's.
             environment.update(LD_PRELOAD=library, FAKETIME_TIMESTAMP_FILE=self.clock_file,
                                FAKETIME_CACHE_DURATION="1", FAKETIME_DONT_FAKE_MONOTONIC="1")
-        with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(
-                self.ensemble.network.inside(self.sid, words), env=environment,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.launch(self.ensemble.network.inside(self.sid, words), env=environment)
 
     def set_clock(self, ahead_s):
         """What its clock shows from now on, if it has one of its own."""
         with open(self.clock_file + ".new", "w") as file:
             file.write("%+d\n" % ahead_s)
         os.replace(self.clock_file + ".new", self.clock_file)
-
-    def kill(self):
-        """Ends the process as a crash does, also one that was stopped or ended by itself."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failure("%r ignored TERM" % self) from None
-        self.process = None
-
-    def ended(self):
-        return self.process.poll() is not None
-
-    def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-        def stopped():
-            with open("/proc/%d/stat" % self.process.pid) as file:
-                return file.read().rpartition(")")[2].split()[0] == "T"
-        eventually(stopped, "%r stands still" % self)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
 
     def fill_disk(self):
         """Leaves no room: the disk becomes as small as what is on it."""
@@ -155,39 +94,6 @@ class Member:
 
     def free_disk(self):
         net.command("mount", "-o", "remount,size=" + DISK, self.disk)
-
-    def word(self, text):
-        """The answer to a four-letter word, "" when there is none."""
-        answer = b""
-        with contextlib.suppress(OSError), socket.create_connection(self.address, timeout=2) as to:
-            to.sendall(text.encode())
-            while chunk := to.recv(65536):
-                answer += chunk
-        return answer.decode(errors="replace")
-
-    def alive(self):
-        if self.process is None:
-            return False
-        if self.ended():
-            raise Failure("%r ended by itself with %d: %s" % (self, self.process.returncode, self.last_words()))
-        return True
-
-    def mode(self):
-        """leader, follower, or None when it does not serve."""
-        if not self.alive():
-            return None
-        lines = dict(line.partition(": ")[::2] for line in self.word("srvr").splitlines())
-        return lines.get("Mode")
-
-    def monitor(self):
-        return dict(line.partition("\t")[::2] for line in self.word("mntr").splitlines())
-
-    def log(self):
-        with open(self.log_file, errors="replace") as file:
-            return file.read()
-
-    def last_words(self):
-        return " / ".join(self.log().splitlines()[-6:])
 
 
 class SlowLinks:

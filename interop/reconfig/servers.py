@@ -5,25 +5,17 @@ import base64
 import contextlib
 import hashlib
 import os
-import random
-import signal
-import socket
 import struct
-import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The client and its bytes are those of the suite of directories.
-sys.path.insert(0, os.path.join(HERE, "..", "disk"))
+sys.path.insert(0, os.path.join(HERE, ".."))
 
-import wire  # noqa: E402
+import processes  # noqa: E402
+from processes import DEADLINE_S, ORACLE, ZOOID, Failure, Process, eventually, free_ports, require, same, wire  # noqa: E402,F401
 
-ZOOID = os.environ["ZOOID"]
-ORACLE = os.path.join(os.environ["INTEROP_OUT"], "oracle", "lib")
 RECONFIG = 16
 CONFIG = "/zookeeper/config"
-DEADLINE_S = 60
 SUPER = "super:secret"
 
 # Times are long, so that a machine which stands still for seconds changes nothing.
@@ -39,60 +31,16 @@ preAllocSize=64
 DigestAuthenticationProvider.superDigest=super:%s
 """ % base64.b64encode(hashlib.sha1(SUPER.encode()).digest()).decode()
 
-JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
-        "-Dzookeeper.admin.enableServer=false",
-        "-Dlogback.configurationFile=" + os.path.join(HERE, "logback.xml"),
-        "-cp", "%s:%s/*" % (ORACLE, ORACLE)]
+JAVA = processes.java(os.path.join(HERE, "logback.xml"))
 
 
-class Failure(Exception):
-    pass
-
-
-def require(condition, what):
-    if not condition:
-        raise Failure(what() if callable(what) else what)
-
-
-def same(got, want, what):
-    require(got == want, "%s: got %r, want %r" % (what, got, want))
-
-
-def eventually(condition, what, deadline_s=DEADLINE_S):
-    """Polls until `condition()` is true and returns its value; `what` may be a function that says it."""
-    end = time.monotonic() + deadline_s
-    while not (value := condition()):
-        require(time.monotonic() < end,
-                lambda: "not in %d s: %s" % (deadline_s, what() if callable(what) else what))
-        time.sleep(0.02)
-    return value
-
-
-TAKEN = set()
-
-
-def free_ports(count):
-    """Ports that nobody has, below those that the system gives to clients: none of them takes one by chance."""
-    found = []
-    while len(found) < count:
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        if port in TAKEN:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            TAKEN.add(port)
-            found.append(port)
-    return found
-
-
-class Member:
+class Member(Process):
     """One server: a folder with its files, and a process at times."""
 
     def __init__(self, sid, kind, folder):
+        super().__init__(os.path.join(folder, "member-%d" % sid))
         self.sid, self.kind = sid, kind
-        self.folder = os.path.join(folder, "member-%d" % sid)
         self.port, self.quorum_port, self.election_port = free_ports(3)
-        self.process = None
         os.makedirs(self.data)
         with open(os.path.join(self.data, "myid"), "w") as file:
             file.write("%d\n" % sid)
@@ -103,14 +51,6 @@ class Member:
     @property
     def data(self):
         return os.path.join(self.folder, "data")
-
-    @property
-    def config(self):
-        return os.path.join(self.folder, "zoo.cfg")
-
-    @property
-    def log_file(self):
-        return os.path.join(self.folder, "server.log")
 
     def line(self, role="participant"):
         """Its line in a list of members, as it is printed."""
@@ -125,56 +65,11 @@ class Member:
             file.write("".join(line + "\n" for line in (*settings, *lines)))
 
     def start(self):
-        require(self.process is None, "%r runs" % self)
         if self.kind == "j":
-            command = JAVA + ["org.apache.zookeeper.server.quorum.QuorumPeerMain", self.config]
+            command = processes.server_of(self.config, JAVA)
         else:
             command = [ZOOID, "serve", "--config", self.config]
-        with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-    def kill(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Failure("%r ignored TERM" % self) from None
-        self.process = None
-
-    def pause(self):
-        """Returns when the process stands still; it goes on only to be killed."""
-        self.process.send_signal(signal.SIGSTOP)
-
-        def stopped():
-            with open("/proc/%d/stat" % self.process.pid) as file:
-                return file.read().rpartition(")")[2].split()[0] == "T"
-        eventually(stopped, "%r stands still" % self)
-
-    def srvr(self):
-        """Lines of `srvr` by their names, empty when it does not serve."""
-        if self.process is None:
-            return {}
-        require(self.process.poll() is None, lambda: "%r ended by itself: %s" % (self, self.last_words()))
-        try:
-            text = wire.word(self.port, "srvr", patience_s=2)
-        except OSError:
-            return {}
-        return {name: value for name, _, value in (line.partition(": ") for line in text.splitlines())}
-
-    def mode(self):
-        return self.srvr().get("Mode")
-
-    def last_words(self):
-        with open(self.log_file, errors="replace") as file:
-            return " / ".join(file.read().splitlines()[-6:])
+        self.launch(command, start_new_session=True)
 
     def session(self, port=None, auth=True):
         """A session, as soon as there is one to be had."""
