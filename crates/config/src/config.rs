@@ -126,6 +126,10 @@ pub struct EnsembleConfig {
     pub connect_limit: u32,
     /// Whether it does not vote.
     pub observer: bool,
+    /// Where followers take observers. 0: they do not.
+    pub observer_master_port: u16,
+    /// Longest random wait of an observer before it connects again, ms.
+    pub reconnect_delay_ms: u64,
     /// Whether members may connect through all addresses of the machine.
     pub listen_on_all: bool,
     /// How long connecting for votes may take, ms.

@@ -24,6 +24,7 @@ const GROUP_COMMIT: &str =
     "all that waits is flushed at once, without a timer or a limit of requests";
 const BACK_PRESSURE: &str =
     "requests that are too many wait in their connections, see globalOutstandingLimit";
+const ONE_STEP: &str = "observers get what they lack and all that follows in one step, and nothing need be kept for them";
 const STATISTICS: &str = "there are no statistics per path";
 
 macro_rules! keys {
@@ -178,9 +179,9 @@ keys! {
     "Observers" {
         SyncEnabled, "syncEnabled", File, Bool, "true", "", NotYet(Ensemble, Warn), "Whether an observer writes its log and snapshots to the disk.";
         ObserverSyncEnabled, "observer.syncEnabled", Property, Bool, "true", "", NotYet(Ensemble, Warn), "The same, and it wins over syncEnabled.";
-        ObserverMasterPort, "observerMasterPort", File, Int, "0", "0 to 65535; 0: off", NotYet(Ensemble, Warn), "Port on which a follower serves observers.";
-        ObserverMasterSizeLimit, "observerMaster.sizeLimit", Property, Int, "33554432", "bytes", NotYet(Ensemble, Warn), "How much a follower keeps for observers that catch up.";
-        ObserverReconnectDelay, "observer.reconnectDelayMs", Property, Long, "0", "ms", NotYet(Ensemble, Warn), "Longest random wait of an observer before it reconnects.";
+        ObserverMasterPort, "observerMasterPort", File, Int, "0", "0 to 65535; 0: off", Honoured, "Port on which a follower serves observers, and where observers look for it: the same for all members.";
+        ObserverMasterSizeLimit, "observerMaster.sizeLimit", Property, Int, "33554432", "bytes", NoEffect(ONE_STEP), "How much a follower keeps for observers that catch up.";
+        ObserverReconnectDelay, "observer.reconnectDelayMs", Property, Long, "0", "ms", Honoured, "Longest random wait of an observer before it connects again; with observerMasterPort, when it has been with all masters.";
         ObserverElectionDelay, "observer.election.DelayMs", Property, Long, "200", "ms", NotYet(Ensemble, Warn), "How long an observer stays out of an election.";
     }
     "Dynamic reconfiguration" {

@@ -670,6 +670,8 @@ fn quorum(s: &mut Settings, config: &Config) -> Option<EnsembleConfig> {
         sync_limit: ticks(s, Key::SyncLimit).max(1),
         connect_limit: ticks(s, Key::ConnectToLearnerMasterLimit),
         observer: own.role == Role::Observer,
+        observer_master_port: u16::try_from(s.int(Key::ObserverMasterPort)).unwrap_or(0),
+        reconnect_delay_ms: u64::try_from(s.int(Key::ObserverReconnectDelay)).unwrap_or(0),
         listen_on_all: s.bool(Key::QuorumListenOnAllIps),
         election_connect_ms: at_least(s, Key::CnxTimeout, 1),
         min_notification_ms: at_least(s, Key::MinNotificationInterval, 1),

@@ -66,6 +66,8 @@ pub fn boot(
             reconfig: config.reconfig_enabled,
             standalone_enabled: config.standalone_enabled,
             observer: ensemble.observer,
+            observer_master_port: ensemble.observer_master_port,
+            reconnect_delay_ms: ensemble.reconnect_delay_ms,
             max_packet: packet_limit(config),
             history_entries: HISTORY_ENTRIES,
             history_bytes: HISTORY_BYTES,

@@ -29,6 +29,12 @@ pub struct Params {
     pub standalone_enabled: bool,
     /// Whether this server is configured as an observer (`peerType`, where the list is silent).
     pub observer: bool,
+    /// Where a voter that follows takes observers, and where an observer finds those that do
+    /// (`observerMasterPort`). 0: observers go to the leader.
+    pub observer_master_port: u16,
+    /// How long an observer waits at most before it turns to those that it has been with, ms
+    /// (`observer.reconnectDelayMs`).
+    pub reconnect_delay_ms: u64,
     /// The longest packet that is accepted, bytes.
     pub max_packet: usize,
     /// Transactions that are kept in memory for learners that were away, and their bytes.

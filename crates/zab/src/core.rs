@@ -10,6 +10,7 @@ use zooid_proto::quorum::{FromLeader, FromLearner, Limits};
 use crate::boot::Params;
 use crate::election::{ElectionEvent, Elections, Vote};
 use crate::io::{ConnId, Effect, Port, Proposal, Sid};
+use crate::learner::Masters;
 use crate::mutations::{Guard, without};
 use crate::out::Out;
 use crate::quorum::{Tracker, Verifier};
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) leaving: Option<Next>,
     /// A leader's transactions did not fit to what is here: ask the next one for its whole state.
     pub(crate) want_snapshot: bool,
+    /// An observer's: whom it goes to.
+    pub(crate) masters: Masters,
     told_at: Option<u64>,
     untold: u64,
 }
@@ -76,6 +79,7 @@ impl Core {
             seen,
             leaving: None,
             want_snapshot: false,
+            masters: Masters::default(),
             told_at: None,
             untold: 0,
         }
@@ -110,28 +114,30 @@ impl Core {
         own.is_some_and(|own| own.role == MemberRole::Observer)
     }
 
-    /// Where a server takes learners.
-    pub(crate) fn quorum_addresses(&self, sid: Sid) -> Vec<String> {
+    /// Opens a connection to a server that tells what is committed.
+    pub(crate) fn dial_master(&mut self, sid: Sid, port: Port, timeout_ms: u64) -> ConnId {
         let member = self.committed.member(sid);
         let member = member.or_else(|| self.last_seen().member(sid));
         let addresses = member.map(|member| member.addresses.as_slice());
-        addresses
+        let addresses = addresses
             .unwrap_or_default()
             .iter()
             .map(|address| {
-                let (host, port) = (&address.host, address.quorum_port);
+                let number = match port {
+                    Port::Election => address.election_port,
+                    Port::Quorum => address.quorum_port,
+                    // No list of members has it: it is the same everywhere.
+                    Port::ObserverMaster => self.params.observer_master_port,
+                };
+                let host = &address.host;
                 if host.contains(':') {
-                    format!("[{host}]:{port}")
+                    format!("[{host}]:{number}")
                 } else {
-                    format!("{host}:{port}")
+                    format!("{host}:{number}")
                 }
             })
-            .collect()
-    }
-
-    pub(crate) fn dial_quorum(&mut self, sid: Sid, timeout_ms: u64) -> ConnId {
-        let addresses = self.quorum_addresses(sid);
-        self.out.dial(sid, Port::Quorum, addresses, timeout_ms)
+            .collect();
+        self.out.dial(sid, port, addresses, timeout_ms)
     }
 
     pub(crate) fn tell_learner(&mut self, conn: ConnId, packet: &FromLeader<'_>) {

@@ -1,5 +1,7 @@
 //! Following and observing: discovery, synchronisation and broadcast from a learner's side.
 
+mod observers;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -14,12 +16,15 @@ use zooid_proto::zxid::{follows, make};
 use crate::core::{Core, Next};
 use crate::election::Vote;
 
+use crate::handlers::{Handlers, Master};
 use crate::incoming::Incoming;
-use crate::io::{ConnId, Effect, Forwarded, Proposal, Role, Sid};
+use crate::io::{ConnId, Effect, Forwarded, Port, Proposal, Role, Sid};
 use crate::mutations::{Guard, without};
 use crate::quorum::Verifier;
 use crate::reconfig;
 use crate::store::{Durable, Pending};
+use observers::Asked;
+pub(crate) use observers::Masters;
 
 /// How long a learner goes on trying to reach a leader that does not answer, ms, unless `initLimit`
 /// ends before. Java makes five tries in half a second; a leader may need more than that to find out
@@ -63,6 +68,8 @@ pub(crate) struct Learner {
     vote: Vote,
     observer: bool,
     phase: Phase,
+    /// Who tells it what is committed: the leader, or a master of observers.
+    master: Sid,
     conn: Option<ConnId>,
     /// Whether a dialed connection is there.
     connected: bool,
@@ -81,7 +88,11 @@ pub(crate) struct Learner {
     entering: Option<Pending<i64>>,
     acks: VecDeque<Pending<i64>>,
     touched: BTreeMap<i64, i32>,
-    syncs: u64,
+    /// Each `sync` that is not done, oldest first, and the observer that wants it, if not this server.
+    syncs: VecDeque<Option<ConnId>>,
+    /// Questions about sessions, oldest first.
+    asked: VecDeque<Asked>,
+    observers: Handlers,
 }
 
 impl Learner {
@@ -96,6 +107,7 @@ impl Learner {
             vote,
             observer,
             phase: Phase::Connecting,
+            master: vote.leader,
             conn: None,
             connected: false,
             give_up_at: core.now + core.ticks(limit).min(PATIENCE_MS),
@@ -110,7 +122,9 @@ impl Learner {
             entering: None,
             acks: VecDeque::new(),
             touched: BTreeMap::new(),
-            syncs: 0,
+            syncs: VecDeque::new(),
+            asked: VecDeque::new(),
+            observers: Handlers::new(core),
         };
         info!(
             sid = core.params.sid,
@@ -120,7 +134,7 @@ impl Learner {
             if observer { "OBSERVING" } else { "FOLLOWING" }
         );
         core.out.push(Effect::Role(learner.role(false)));
-        learner.dial(core);
+        learner.dial_next(0, core);
         learner
     }
 
@@ -141,12 +155,40 @@ impl Learner {
         }
     }
 
+    /// Turns to the next master, or to the leader, in `pause` ms. An observer that has been with all
+    /// masters, or knows the leader only, waits some time more, so that not all of them come at once.
+    fn dial_next(&mut self, pause: u64, core: &mut Core) {
+        self.phase = Phase::Connecting;
+        let mut pause = pause;
+        let may_wait = if self.observer && core.params.observer_master_port != 0 {
+            let (master, again) = Masters::next(core).unwrap_or((self.vote.leader, true));
+            self.master = master;
+            again
+        } else {
+            self.observer && pause == 0
+        };
+        if may_wait && core.params.reconnect_delay_ms > 0 {
+            let wait = core.out.random(core.params.reconnect_delay_ms);
+            self.give_up_at += wait;
+            pause += wait;
+        }
+        if pause == 0 {
+            self.dial(core);
+        } else {
+            self.retry_at = Some(core.now + pause);
+        }
+    }
+
     fn dial(&mut self, core: &mut Core) {
         let timeout_ms = self.give_up_at.saturating_sub(core.now).max(1);
         self.retry_at = None;
         self.connected = false;
-        self.phase = Phase::Connecting;
-        self.conn = Some(core.dial_quorum(self.vote.leader, timeout_ms));
+        let port = if self.observer && core.params.observer_master_port != 0 {
+            Port::ObserverMaster
+        } else {
+            Port::Quorum
+        };
+        self.conn = Some(core.dial_master(self.master, port, timeout_ms));
     }
 
     pub(crate) fn dialed(&mut self, conn: ConnId, core: &mut Core) {
@@ -168,21 +210,23 @@ impl Learner {
     /// The connection is gone, or could not be opened.
     pub(crate) fn closed(&mut self, conn: ConnId, core: &mut Core) {
         if self.conn != Some(conn) {
-            return;
+            return Master::closed(self, conn, core);
         }
         self.conn = None;
         // A server that does not know yet that it leads closes, or refuses.
         if matches!(self.phase, Phase::Connecting | Phase::Introduced) && core.now < self.give_up_at
         {
-            self.phase = Phase::Connecting;
-            self.retry_at = Some(core.now + RETRY_MS);
+            self.dial_next(RETRY_MS, core);
             return;
         }
-        core.leave(Next::Look, format!("server {} is gone", self.vote.leader));
+        core.leave(Next::Look, format!("server {} is gone", self.master));
     }
 
     pub(crate) fn received(&mut self, conn: ConnId, bytes: &[u8], core: &mut Core) {
-        if self.conn != Some(conn) || !self.connected {
+        if self.conn != Some(conn) {
+            return Master::received(self, conn, bytes, core);
+        }
+        if !self.connected {
             return;
         }
         self.heard = core.now;
@@ -269,16 +313,14 @@ impl Learner {
             (Phase::Live, FromLeader::Ping { zxid }) => self.ping(zxid, core),
             (Phase::Live, FromLeader::Sync) => {
                 // One that nobody asked for on this connection answers nothing.
-                if self.syncs > 0 {
-                    self.syncs -= 1;
-                    core.out.push(Effect::Synced);
+                match self.syncs.pop_front() {
+                    Some(Some(observer)) => self.synced(observer, core),
+                    Some(None) => core.out.push(Effect::Synced),
+                    None => {}
                 }
             }
             (Phase::Live, FromLeader::Revalidated { session_id, valid }) => {
-                core.out.push(Effect::RevalidationDone {
-                    session: session_id,
-                    valid,
-                });
+                self.answered(session_id, valid, core);
             }
             (Phase::Syncing | Phase::Entering | Phase::Live, _) => {
                 debug!("ignored a packet of kind {kind} of the leader");
@@ -467,6 +509,7 @@ impl Learner {
         }
         let proposal = core.store.apply_next(&mut core.out);
         let proposal = proposal.expect("it was looked at");
+        self.inform(&proposal, designated, core);
         // What comes committed within the initial history is acknowledged by the ACK of NEWLEADER.
         if self.phase == Phase::Syncing {
             self.acks.retain(|pending| *pending.value() != zxid);
@@ -556,6 +599,7 @@ impl Learner {
             "up to date at 0x{:x}",
             core.store.end()
         );
+        self.take_observers(core);
     }
 
     fn ping(&mut self, zxid: i64, core: &mut Core) {
@@ -630,13 +674,8 @@ impl Learner {
         core.tell_leader(conn, &FromLearner::Ack { zxid: zxid.get() });
     }
 
+    /// A request of a client of this server.
     pub(crate) fn forward(&mut self, request: &Forwarded, core: &mut Core) {
-        let (Phase::Live, Some(conn)) = (self.phase, self.conn) else {
-            return;
-        };
-        if request.op == zooid_proto::OpCode::Sync as i32 {
-            self.syncs += 1;
-        }
         let authinfo: Vec<Id<'_>> = request
             .identities
             .iter()
@@ -645,23 +684,51 @@ impl Learner {
                 id: Some(id.as_str().into()),
             })
             .collect();
-        let packet = FromLearner::Request(ForwardedRequest {
+        let request = ForwardedRequest {
             session_id: request.session,
             cxid: request.cxid,
             op: request.op,
             body: request.body.as_slice().into(),
             authinfo: (!authinfo.is_empty()).then_some(authinfo),
-        });
-        core.tell_leader(conn, &packet);
+        };
+        self.pass_on(request, None, core);
+    }
+
+    fn pass_on(&mut self, request: ForwardedRequest<'_>, by: Option<ConnId>, core: &mut Core) {
+        if let (Phase::Live, Some(conn)) = (self.phase, self.conn) {
+            if request.op == zooid_proto::OpCode::Sync as i32 {
+                self.syncs.push_back(by);
+            }
+            core.tell_leader(conn, &FromLearner::Request(request));
+        }
     }
 
     pub(crate) fn ask_revalidation(&mut self, session_id: i64, timeout_ms: i32, core: &mut Core) {
+        let touch = Touch {
+            session_id,
+            timeout_ms,
+        };
+        self.ask(touch, None, core);
+    }
+
+    fn ask(&mut self, touch: Touch, by: Option<ConnId>, core: &mut Core) {
         if let (Phase::Live, Some(conn)) = (self.phase, self.conn) {
-            let touch = Touch {
-                session_id,
-                timeout_ms,
-            };
+            self.asked.push_back(Asked {
+                session: touch.session_id,
+                timeout_ms: touch.timeout_ms,
+                by,
+            });
             core.tell_leader(conn, &FromLearner::Revalidate(touch));
+        }
+    }
+
+    /// The leader answers in the order in which it was asked, and the oldest question about that
+    /// session is the one.
+    fn answered(&mut self, session: i64, valid: bool, core: &mut Core) {
+        let at = self.asked.iter().position(|one| one.session == session);
+        match at.and_then(|at| self.asked.remove(at)) {
+            Some(asked) if asked.by.is_some() => self.revalidated(asked, valid, core),
+            _ => core.out.push(Effect::RevalidationDone { session, valid }),
         }
     }
 
@@ -683,17 +750,22 @@ impl Learner {
     }
 
     pub(crate) fn next_timeout(&self, core: &Core) -> u64 {
-        match (self.retry_at, self.phase) {
+        let due = match (self.retry_at, self.phase) {
             (Some(retry_at), _) => retry_at,
             (None, Phase::Connecting) => self.give_up_at,
             (None, _) => self.silent_at(core) + 1,
+        };
+        if self.is_master(core) {
+            due.min(self.observers.next_half_tick())
+        } else {
+            due
         }
     }
 
     pub(crate) fn tick(&mut self, core: &mut Core) {
         if self.phase == Phase::Connecting {
             if core.now >= self.give_up_at {
-                let why = format!("server {} is not reached", self.vote.leader);
+                let why = format!("server {} is not reached", self.master);
                 core.leave(Next::Look, why);
             } else if self.retry_at.is_some_and(|retry_at| core.now >= retry_at) {
                 self.dial(core);
@@ -702,8 +774,11 @@ impl Learner {
             && self.wait.is_none()
             && !without(Guard::SilentLeaderLeft)
         {
-            let why = format!("server {} is silent", self.vote.leader);
+            let why = format!("server {} is silent", self.master);
             core.leave(Next::Look, why);
+        }
+        if self.is_master(core) {
+            self.observer_tick(core);
         }
     }
 
@@ -715,6 +790,7 @@ impl Learner {
         if self.incoming.take().is_some() {
             core.out.push(Effect::SnapshotAbort);
         }
+        self.observers.end(core);
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -725,8 +801,13 @@ impl Learner {
         self.vote.leader
     }
 
+    /// Who tells this server what is committed.
+    pub(crate) fn master(&self) -> Sid {
+        self.master
+    }
+
     pub(crate) fn pending_syncs(&self) -> u64 {
-        self.syncs
+        self.syncs.len() as u64
     }
 }
 

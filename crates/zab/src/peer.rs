@@ -12,6 +12,7 @@ use zooid_proto::zxid::make;
 use crate::boot::Boot;
 use crate::core::{Core, Next};
 use crate::election::{ElectionEvent, Elections, Standing, Vote};
+use crate::handler::Handler;
 use crate::handlers::Master;
 use crate::io::{ConnId, Effect, Input, Port, Role};
 use crate::leader::{self, Leader};
@@ -225,6 +226,9 @@ impl Peer {
                     bytes: Vec::new(),
                 };
                 self.parked.insert(conn, parked);
+            }
+            (Port::ObserverMaster, State::Learning(learner)) if learner.is_master(core) => {
+                learner.accept(conn, core);
             }
             // Java has no socket there then.
             (Port::Quorum | Port::ObserverMaster, _) => core.out.close(conn),
@@ -478,6 +482,24 @@ impl Peer {
         self.core.committed.text()
     }
 
+    fn learner_status<'h>(
+        &self,
+        handlers: impl Iterator<Item = &'h Handler>,
+    ) -> Vec<LearnerStatus> {
+        handlers
+            .filter(|handler| handler.is_known())
+            .map(|handler| LearnerStatus {
+                sid: handler.sid,
+                observer: handler.observer,
+                voting: self.core.committed.is_voter(handler.sid),
+                synced: handler.is_synced(),
+                lag: handler.unacked.len() as u64,
+                acked_zxid: handler.acked,
+                heard_ms: handler.heard,
+            })
+            .collect()
+    }
+
     /// What operators see.
     pub fn status(&self) -> Status {
         let store = &self.core.store;
@@ -495,6 +517,7 @@ impl Peer {
             election_ms: self.election_ms,
             quorum_size: self.core.committed.voters().len() as u64,
             config_version: self.core.committed.version(),
+            master: None,
             learners: Vec::new(),
         };
         match &self.state {
@@ -513,23 +536,13 @@ impl Peer {
                 }
                 status.outstanding = leader.outstanding() as u64;
                 status.pending_syncs = leader.pending_syncs() as u64;
-                status.learners = leader
-                    .learners()
-                    .filter(|handler| handler.is_known())
-                    .map(|handler| LearnerStatus {
-                        sid: handler.sid,
-                        observer: handler.observer,
-                        voting: self.core.committed.is_voter(handler.sid),
-                        synced: handler.is_synced(),
-                        lag: handler.unacked.len() as u64,
-                        acked_zxid: handler.acked,
-                        heard_ms: handler.heard,
-                    })
-                    .collect();
+                status.learners = self.learner_status(leader.learners());
             }
             State::Learning(learner) => {
                 status.leader = Some(learner.leader());
+                status.master = Some(learner.master());
                 status.pending_syncs = learner.pending_syncs();
+                status.learners = self.learner_status(learner.observers());
                 status.progress = match learner.phase() {
                     learner::Phase::Connecting
                     | learner::Phase::Introduced

@@ -27,7 +27,7 @@ impl Progress {
     }
 }
 
-/// A learner of this leader.
+/// A learner of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LearnerStatus {
     /// Its number.
@@ -75,6 +75,8 @@ pub struct Status {
     pub quorum_size: u64,
     /// Version of the configuration in force.
     pub config_version: i64,
-    /// Of a leader: its learners.
+    /// Of a learner: who tells it what is committed, the leader or a master of observers.
+    pub master: Option<Sid>,
+    /// Of a leader: its learners. Of a follower that is a master of observers: these.
     pub learners: Vec<LearnerStatus>,
 }

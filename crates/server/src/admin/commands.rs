@@ -221,8 +221,10 @@ fn mntr(ask: &Ask<'_>) -> String {
     line!(out, "zk_server_state\t{}", metrics::mode(ask.server));
     if let Some(seen) = ask.server.seen() {
         line!(out, "zk_peer_state\t{}", metrics::peer_state(&seen));
-        if let Role::Observing { leader, .. } = seen.status.role {
-            line!(out, "zk_observer_master_id\t{leader}");
+        if let Role::Observing { .. } = seen.status.role {
+            // -1 while it looks for one, as in Java.
+            let master = seen.status.master.unwrap_or(-1);
+            line!(out, "zk_observer_master_id\t{master}");
         }
     }
     metrics::each(ask, |name, value| line!(out, "zk_{name}\t{value}"));

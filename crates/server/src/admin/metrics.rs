@@ -43,13 +43,17 @@ fn members(ask: &Ask<'_>, to: &mut impl FnMut(&str, Number)) {
     };
     let status = &seen.status;
     to("quorum_size", int(status.quorum_size));
-    if !matches!(status.role, Role::Leading { .. }) {
-        return;
-    }
     let learners = &status.learners;
     let count = |of: fn(&&LearnerStatus) -> bool| {
         size(learners.iter().filter(|one| one.synced).filter(of).count())
     };
+    match status.role {
+        Role::Leading { .. } => {}
+        Role::Following { .. } if is_observer_master(ask.server) => {
+            return to("synced_observers", count(|one| one.observer));
+        }
+        _ => return,
+    }
     to("learners", size(learners.len()));
     to("synced_followers", count(|one| !one.observer && one.voting));
     to(
@@ -64,6 +68,12 @@ fn members(ask: &Ask<'_>, to: &mut impl FnMut(&str, Number)) {
     to("last_proposal_size", Number::Int(last));
     to("min_proposal_size", Number::Int(min));
     to("max_proposal_size", Number::Int(max));
+}
+
+/// Whether it serves observers while it follows.
+fn is_observer_master(server: &Server) -> bool {
+    let ensemble = server.config.ensemble.as_ref();
+    ensemble.is_some_and(|ensemble| ensemble.observer_master_port != 0)
 }
 
 /// A metric.

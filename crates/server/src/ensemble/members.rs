@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
-use zooid_config::{ClientAddress, EnsembleConfig, Membership, with_dynamic_file};
+use zooid_config::{ClientAddress, EnsembleConfig, Membership, Role, with_dynamic_file};
 use zooid_store::error::Context;
 use zooid_store::{Files, StoreError};
 use zooid_zab::Port;
@@ -139,6 +139,8 @@ pub struct Ports {
     net: Net,
     sid: i64,
     listen_on_all: bool,
+    /// Where observers come, if this member votes. 0: nowhere.
+    observer_master_port: u16,
     /// Numbers for accepted connections.
     next: Arc<AtomicUsize>,
     open: BTreeMap<Place, AbortHandle>,
@@ -164,6 +166,7 @@ impl Ports {
             net,
             sid: ensemble.sid,
             listen_on_all: ensemble.listen_on_all,
+            observer_master_port: ensemble.observer_master_port,
             next: Arc::default(),
             open: BTreeMap::new(),
             client,
@@ -224,7 +227,14 @@ impl Ports {
         for address in own.map_or(&[][..], |own| &own.addresses) {
             let host = (!self.listen_on_all).then(|| address.host.clone());
             places.push((Port::Quorum, host.clone(), address.quorum_port));
-            places.push((Port::Election, host, address.election_port));
+            places.push((Port::Election, host.clone(), address.election_port));
+            let votes = own.is_some_and(|own| own.role == Role::Participant);
+            if votes && self.observer_master_port != 0 {
+                let place = (Port::ObserverMaster, host, self.observer_master_port);
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
             if self.listen_on_all {
                 break;
             }

@@ -167,6 +167,8 @@ impl World {
                 reconfig: self.plan.reconfig,
                 standalone_enabled: true,
                 observer,
+                observer_master_port: 0,
+                reconnect_delay_ms: 0,
                 max_packet: 1 << 20,
                 history_entries: self.plan.history_entries,
                 history_bytes: 1 << 20,

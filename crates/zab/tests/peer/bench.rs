@@ -211,12 +211,13 @@ impl Bench {
     }
 
     pub(crate) fn accept(&mut self, n: u64) -> ConnId {
+        self.accept_on(Port::Quorum, n)
+    }
+
+    pub(crate) fn accept_on(&mut self, port: Port, n: u64) -> ConnId {
         let conn = ConnId::accepted(n);
         self.quorum.push(conn);
-        self.input(Input::Accepted {
-            conn,
-            port: Port::Quorum,
-        });
+        self.input(Input::Accepted { conn, port });
         conn
     }
 

@@ -5,5 +5,6 @@ mod ensemble;
 mod following;
 mod leading;
 mod members;
+mod observing;
 mod storm;
 mod world;

@@ -1,9 +1,9 @@
 //! Changes of the members while the ensemble runs.
 
 use zooid_proto::ErrorCode;
-use zooid_zab::{ReconfigRequest, Role, Sid};
+use zooid_zab::{Proposal, ReconfigRequest, Role, Sid};
 
-use crate::world::{World, config_of, params};
+use crate::world::{World, config_of, params, txn};
 
 const RECONFIG: i32 = 16;
 
@@ -47,14 +47,24 @@ fn reconfig(world: &mut World, leader: Sid, request: &ReconfigRequest<'_>) -> i6
     let peer = world.servers[&leader].peer.as_ref().unwrap();
     let zxid = world.next_zxid(leader);
     let text = peer.reconfigure(request, zxid).expect("it is acceptable");
+    assert_eq!(world.propose_kind(leader, RECONFIG, &body(&text)), zxid);
+    zxid
+}
+
+/// The record of a change of members.
+fn body(text: &str) -> Vec<u8> {
     let path = "/zookeeper/config";
     let mut body = (path.len() as i32).to_be_bytes().to_vec();
     body.extend_from_slice(path.as_bytes());
     body.extend_from_slice(&(text.len() as i32).to_be_bytes());
     body.extend_from_slice(text.as_bytes());
     body.extend_from_slice(&(-1i32).to_be_bytes());
-    assert_eq!(world.propose_kind(leader, RECONFIG, &body), zxid);
-    zxid
+    body
+}
+
+/// The transaction of a change of members.
+pub(crate) fn config_txn(zxid: i64, text: &str) -> Proposal {
+    txn(zxid, RECONFIG, &body(text))
 }
 
 fn version(world: &World, sid: Sid) -> i64 {

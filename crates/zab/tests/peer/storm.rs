@@ -32,6 +32,8 @@ fn storm(seed: u64) -> usize {
     let entries = [2, 10, 500][dice.below(3) as usize];
     let mut world = World::with(voters, observers, |params| {
         params.history_entries = entries;
+        // Observers of every second ensemble go to followers.
+        params.observer_master_port = (seed % 2) as u16;
         params.seed = seed ^ params.sid as u64;
     });
     let all = voters + observers;
