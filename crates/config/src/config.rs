@@ -93,6 +93,10 @@ pub struct Config {
     /// Whether an audit log is asked for.
     pub audit_enabled: bool,
 
+    /// Whether members keep sessions to themselves until those need more.
+    pub local_sessions: bool,
+    /// Whether a session that a member kept to itself becomes global with its first ephemeral node.
+    pub local_sessions_upgrading: bool,
     /// Whether a member that is cut off serves reads.
     pub read_only_mode: bool,
     /// Whether clients may change the members.

@@ -80,8 +80,8 @@ keys! {
         MaxClientCnxns, "maxClientCnxns", File, Int, "60", "connections; 0 or less: no limit", Honoured, "How many connections one address may have.";
         MaxCnxns, "maxCnxns", Property, Int, "0", "connections; 0 or less: no limit", Honoured, "How many connections the server accepts in all.";
         ClientPortListenBacklog, "clientPortListenBacklog", File, Int, "-1", "connections; -1: as the system has it", Honoured, "Length of the queue of connections that wait to be accepted.";
-        LocalSessionsEnabled, "localSessionsEnabled", File, Bool, "false", "", NotYet(Ensemble, Warn), "Sessions that are known to one member only until they need more.";
-        LocalSessionsUpgradingEnabled, "localSessionsUpgradingEnabled", File, Bool, "false", "", NotYet(Ensemble, Warn), "Makes a local session global when it creates an ephemeral node.";
+        LocalSessionsEnabled, "localSessionsEnabled", File, Bool, "false", "", Honoured, "Sessions that are known to one member only until they need more.";
+        LocalSessionsUpgradingEnabled, "localSessionsUpgradingEnabled", File, Bool, "false", "", Honoured, "Makes a local session global when it creates an ephemeral node.";
         ServerCnxnFactory, "serverCnxnFactory", Property, JavaClass, "org.apache.zookeeper.server.NIOServerCnxnFactory", "", NoEffect("there is one connection layer, for all that the two of Apache ZooKeeper do"), "Connection layer of Apache ZooKeeper.";
         SessionlessCnxnTimeout, "nio.sessionlessCnxnTimeout", Property, Int, "10000", "ms", Honoured, "A connection that opens no session is closed after this time.";
         NioNumSelectorThreads, "nio.numSelectorThreads", Property, Int, "", "", NoEffect(THREADS), "Threads that wait for input.";
@@ -125,7 +125,7 @@ keys! {
         ConnectionThrottleDecreaseRatio, "connection_throttle_decrease_ratio", Property, StrictDouble, "0", "0 to 1", Honoured, "How full the bucket must be for the probability to fall.";
         ConnectionThrottleWeightEnabled, "connection_throttle_weight_enabled", Property, Bool, "false", "", Honoured, "Whether kinds of sessions cost different numbers of tokens.";
         ConnectionThrottleGlobalWeight, "connection_throttle_global_session_weight", Property, Int, "3", "tokens, at least 1", Honoured, "Cost of a new global session.";
-        ConnectionThrottleLocalWeight, "connection_throttle_local_session_weight", Property, Int, "1", "tokens, at least 1", NotYet(Ensemble, Warn), "Cost of a new local session.";
+        ConnectionThrottleLocalWeight, "connection_throttle_local_session_weight", Property, Int, "1", "tokens, at least 1", Honoured, "Cost of a new local session.";
         ConnectionThrottleRenewWeight, "connection_throttle_renew_session_weight", Property, Int, "2", "tokens, at least 1", Honoured, "Cost of a reconnect.";
         CommitProcessorNumWorkerThreads, "commitProcessor.numWorkerThreads", Property, Int, "", "", NoEffect(THREADS), "Threads of the commit stage.";
         CommitProcessorShutdownTimeout, "commitProcessor.shutdownTimeout", Property, Long, "5000", "ms", NoEffect(THREADS), "How long their end is awaited.";

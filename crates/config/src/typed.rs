@@ -95,6 +95,8 @@ pub(crate) fn build(settings: &mut Settings, file: Option<&Path>, text: &[u8]) -
         admin: admin(s),
         metrics: metrics(s),
         audit_enabled: s.bool(Key::AuditEnable),
+        local_sessions: s.bool(Key::LocalSessionsEnabled),
+        local_sessions_upgrading: s.bool(Key::LocalSessionsUpgradingEnabled),
         read_only_mode: s.bool(Key::ReadOnlyMode),
         reconfig_enabled: s.bool(Key::ReconfigEnabled),
         multi_address_enabled: s.bool(Key::MultiAddressEnabled),

@@ -149,6 +149,9 @@ pub enum Closing {
     },
     /// The server is not serving.
     NotServing,
+    /// There is no leader, and the client wants more than reads, or its session is none of this
+    /// server's alone.
+    ReadOnly,
     /// Too much waits for a client that does not read.
     Overflow,
     /// Too many connect (`connection_throttle_tokens`).
@@ -378,6 +381,10 @@ impl Conn {
             bump_shared(&events.connections_dropped);
             return refuse(Closing::Throttled);
         }
+        let read_only = self.shared.is_read_only();
+        if read_only && request.read_only != Some(true) {
+            return refuse(Closing::ReadOnly);
+        }
         let (seen, have) = (
             request.last_zxid_seen,
             self.shared.tree.read().last_processed_zxid(),
@@ -397,6 +404,11 @@ impl Conn {
             .timeout_ms
             .store(self.timeout_ms, Ordering::Relaxed);
         if request.session_id == 0 {
+            // Only a leader could tell all of a session. Java answers with a frame that is no
+            // answer to a handshake, and leaves the client to itself.
+            if read_only && !settings.local_sessions {
+                return refuse(Closing::ReadOnly);
+            }
             self.state = State::Opening;
             self.unanswered += 1;
             self.shared.outstanding.fetch_add(1, Ordering::Relaxed);
@@ -410,7 +422,12 @@ impl Conn {
         bump_shared(&self.shared.stats.events.revalidations);
         let password = request.password.as_deref().unwrap_or_default();
         let (id, timeout_ms) = (request.session_id, self.timeout_ms);
-        if self.shared.is_learning() && is_password(id, password) {
+        let known = self.shared.sessions.get(id);
+        let is_local = known.as_ref().is_some_and(|session| session.is_local());
+        if read_only && known.is_some() && !is_local {
+            return refuse(Closing::ReadOnly);
+        }
+        if self.shared.is_learning() && !is_local && is_password(id, password) {
             self.state = State::Opening;
             self.unanswered += 1;
             self.shared.outstanding.fetch_add(1, Ordering::Relaxed);
@@ -445,9 +462,13 @@ impl Conn {
             timeout_ms: 0,
             session_id: 0,
             password: [0; 16],
-            read_only: self.knows_read_only.then_some(false),
+            read_only: self.tells_read_only(),
         };
         reply::bare(out, |to| refusal.write(to));
+    }
+
+    fn tells_read_only(&self) -> Option<bool> {
+        self.knows_read_only.then(|| self.shared.is_read_only())
     }
 
     fn establish(&mut self, session: Arc<Session>, out: &mut Vec<u8>) {
@@ -455,7 +476,7 @@ impl Conn {
             timeout_ms: self.timeout_ms,
             session_id: session.id,
             password: password(session.id),
-            read_only: self.knows_read_only.then_some(false),
+            read_only: self.tells_read_only(),
         };
         reply::bare(out, |to| response.write(to));
         self.link
@@ -513,8 +534,12 @@ impl Conn {
             Some(op) => Some((op, op.class())),
         };
         // What only a leader can answer goes its way, from a learner a sync as well.
-        let for_the_core = class.filter(|(op, class)| {
-            *class == OpClass::Write || *op == OpCode::Sync && shared.is_learning()
+        let read_only = shared.is_read_only();
+        let for_the_core = class.filter(|(op, class)| match op {
+            OpCode::CloseSession => true,
+            _ if read_only => false,
+            OpCode::Sync => shared.is_learning(),
+            _ => *class == OpClass::Write,
         });
         if let Some((op, _)) = for_the_core {
             let crowded = shared.outstanding.load(Ordering::Relaxed) > settings.outstanding_limit;
@@ -564,6 +589,12 @@ impl Conn {
         };
         shared.sessions.touch(session, self.timeout_ms, now);
         let tree = hold.as_ref().expect("held since above");
+        if read_only && op.is_some_and(wants_leader) {
+            let zxid = tree.last_processed_zxid();
+            reply::header(out, header.xid, zxid, ErrorCode::NotReadOnly);
+            self.sent();
+            return Step::Done;
+        }
         let Some((op, _)) = class else {
             reply::header(out, header.xid, -1, ErrorCode::Unimplemented);
             self.sent();
@@ -637,6 +668,11 @@ impl Conn {
             _ => Step::End(Next::Close(Closing::Now)),
         }
     }
+}
+
+/// What a server without a leader refuses, whatever is asked for (`ReadOnlyRequestProcessor`).
+fn wants_leader(op: OpCode) -> bool {
+    op.class() == OpClass::Write || matches!(op, OpCode::Sync | OpCode::Check)
 }
 
 fn bump_shared(counter: &AtomicU64) {

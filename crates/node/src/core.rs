@@ -2,8 +2,10 @@
 //! by inputs and leaves what must be logged; it never waits.
 
 mod ensemble;
+mod local;
 
 pub(crate) use ensemble::{Made, Question};
+use local::Need;
 
 use crate::acl;
 use crate::conn::{Submit, WriteRequest};
@@ -52,6 +54,8 @@ enum Part {
     Learner,
     /// Nobody: there is no leader.
     Nobody,
+    /// The same, and reads are answered meanwhile.
+    ReadOnly,
 }
 
 /// The core of a server.
@@ -88,6 +92,8 @@ enum Answer {
         op: OpCode,
         xid: i32,
         received_ms: i64,
+        /// What its client is told in place of the error in the transaction.
+        refusal: Option<ErrorCode>,
     },
     Open {
         link: Arc<Link>,
@@ -101,6 +107,13 @@ enum Answer {
         xid: i32,
         received_ms: i64,
         code: ErrorCode,
+    },
+    /// A client ends a session that only this server knows of.
+    CloseLocal {
+        link: Arc<Link>,
+        session: Arc<Session>,
+        xid: i32,
+        received_ms: i64,
     },
     /// A `sync` of a learner's client.
     Sync {
@@ -142,6 +155,7 @@ impl Core {
     pub(crate) fn submit_with(&mut self, submit: Submit, peer: Option<&Peer>, now: Now) {
         match self.part {
             Part::Nobody => return self.drop_submit(submit),
+            Part::ReadOnly => return self.submit_read_only(submit, now),
             Part::Learner => return self.ask(submit, now),
             Part::Alone | Part::Leader => {}
         }
@@ -156,7 +170,16 @@ impl Core {
                 // The term began while the handshake was on its way here.
                 let sessions = &self.shared.sessions;
                 let attached = sessions.attach_known(session, timeout_ms, &link, now);
-                self.answer_revalidation(&link, attached.ok(), received_ms);
+                self.answer_handshake(&link, attached.ok(), received_ms);
+            }
+            Submit::Open {
+                link,
+                timeout_ms,
+                received_ms,
+            } if self.shared.settings.local_sessions => {
+                let sessions = &self.shared.sessions;
+                let session = sessions.create_local(timeout_ms, &link, now);
+                self.answer_handshake(&link, Some(session), received_ms);
             }
             Submit::Open {
                 link,
@@ -164,12 +187,7 @@ impl Core {
                 received_ms,
             } => {
                 let session = self.shared.sessions.create(timeout_ms, &link, now);
-                let entry = {
-                    let tree = self.shared.tree.read();
-                    let settings = &self.shared.settings;
-                    self.prep
-                        .open_session(settings, &tree, session.id, timeout_ms, now)
-                };
+                let entry = self.opening(&session, now);
                 self.enqueue(
                     entry,
                     Answer::Open {
@@ -224,18 +242,16 @@ impl Core {
     /// Does what time asks for: expiry of sessions, the sweep of containers and TTL nodes. Called
     /// at least once a tick.
     pub fn tick(&mut self, now: Now) {
-        if matches!(self.part, Part::Learner | Part::Nobody) {
-            return;
+        if !self.makes_transactions() {
+            return self.expire_local(now);
         }
         for session in self.expiry.due(&self.shared.sessions, now) {
-            tracing::info!(
-                session = format_args!("0x{:x}", session.id),
-                timeout_ms = session.timeout_ms(),
-                "session expired"
-            );
-            let expired = &self.shared.stats.events.sessions_expired;
-            expired.fetch_add(1, Ordering::Relaxed);
-            self.internal(OpCode::CloseSession, Some(&session), &[], now);
+            self.tell_expired(&session);
+            if session.is_local() {
+                self.end_local(&session);
+            } else {
+                self.internal(OpCode::CloseSession, Some(&session), &[], now);
+            }
         }
         if let Some(at) = self.next_sweep_ms.filter(|at| *at <= now.mono_ms) {
             let settings = &self.shared.settings;
@@ -257,12 +273,28 @@ impl Core {
         self.advance();
     }
 
+    fn tell_expired(&self, session: &Session) {
+        tracing::info!(
+            session = format_args!("0x{:x}", session.id),
+            timeout_ms = session.timeout_ms(),
+            local = session.is_local(),
+            "session expired"
+        );
+        let expired = &self.shared.stats.events.sessions_expired;
+        expired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn makes_transactions(&self) -> bool {
+        matches!(self.part, Part::Alone | Part::Leader)
+    }
+
     /// When [`Core::tick`] has something to do at the earliest, monotonic ms.
     pub fn next_tick_ms(&self, now: Now) -> i64 {
         let tick = i64::from(self.shared.settings.tick_time_ms.max(1));
         let boundary = (now.mono_ms / tick + 1) * tick;
-        self.next_sweep_ms
-            .map_or(boundary, |sweep| sweep.clamp(now.mono_ms, boundary))
+        // Only who makes transactions sweeps: for the others the time passes by.
+        let next_sweep_ms = self.next_sweep_ms.filter(|_| self.makes_transactions());
+        next_sweep_ms.map_or(boundary, |sweep| sweep.clamp(now.mono_ms, boundary))
     }
 
     /// Requests and internal transactions that are not applied yet.
@@ -280,29 +312,52 @@ impl Core {
             ids,
             received_ms,
         } = request;
-        let settings = &self.shared.settings;
         let large_bytes = self.large_bytes(body.len());
+        if !self.is_current(&session) {
+            self.uncount_large(large_bytes);
+            return self.drop_request(&link);
+        }
         if op == OpCode::CloseSession && !self.shared.sessions.begin_close(&session) {
             // Expiry came first; its transaction closes the connection.
             self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
             self.uncount_large(large_bytes);
             return;
         }
-        let wait_ms = settings.throttled_op_wait_ms;
+        if session.is_local() && op == OpCode::CloseSession {
+            session.begin_write();
+            return self.answer_in_turn(Answer::CloseLocal {
+                link,
+                session,
+                xid,
+                received_ms,
+            });
+        }
+        let wait_ms = self.shared.settings.throttled_op_wait_ms;
         let made =
             if wait_ms > 0 && now.mono_ms - received_ms > wait_ms && op != OpCode::CloseSession {
                 let throttled = &self.shared.stats.events.throttled_ops;
                 throttled.fetch_add(1, Ordering::Relaxed);
                 Err(ErrorCode::ThrottledOp)
             } else {
+                let need = self.need(&session, op, &body);
+                if need == Need::Upgrade && self.shared.sessions.make_global(&session, now) {
+                    self.open_for_all(&session, now);
+                }
                 let tree = self.shared.tree.read();
+                let standing = session.ask(Owner::Here);
                 let asker = Asker {
                     session: Some(session.id),
-                    standing: session.ask(Owner::Here),
+                    standing,
+                    owning: match need {
+                        Need::Refused => Err(ErrorCode::EphemeralOnLocalSession),
+                        _ if session.is_local() => Err(ErrorCode::SessionExpired),
+                        _ => standing,
+                    },
                     xid,
                     ids: &ids,
                     peer,
                 };
+                let settings = &self.shared.settings;
                 self.prep.request(settings, &tree, &asker, op, &body, now)
             };
         session.begin_write();
@@ -314,6 +369,7 @@ impl Core {
                     op,
                     xid,
                     received_ms,
+                    refusal: None,
                 };
                 self.enqueue(entry, answer, large_bytes);
             }
@@ -334,12 +390,35 @@ impl Core {
         }
     }
 
+    /// The transaction that tells all of a session.
+    fn opening(&mut self, session: &Session, now: Now) -> Payload {
+        let tree = self.shared.tree.read();
+        let settings = &self.shared.settings;
+        self.prep
+            .open_session(settings, &tree, session.id, session.timeout_ms(), now)
+    }
+
+    fn open_for_all(&mut self, session: &Session, now: Now) {
+        let entry = self.opening(session, now);
+        self.enqueue(entry, Answer::Nobody, 0);
+    }
+
+    /// Answers behind all that was asked before, without a transaction.
+    fn answer_in_turn(&mut self, answer: Answer) {
+        self.queue.push_back(InFlight {
+            append: None,
+            answer,
+            large_bytes: 0,
+        });
+    }
+
     fn internal(&mut self, op: OpCode, session: Option<&Session>, body: &[u8], now: Now) {
         let made = {
             let tree = self.shared.tree.read();
             let asker = Asker {
                 session: session.map(|session| session.id),
                 standing: Ok(()),
+                owning: Ok(()),
                 xid: 0,
                 ids: &[],
                 peer: None,
@@ -418,6 +497,7 @@ impl Core {
                 op,
                 xid,
                 received_ms,
+                refusal,
             } => {
                 session.end_write();
                 let zxid = append.zxid;
@@ -425,8 +505,9 @@ impl Core {
                     Txn::Error { .. } => FAILED,
                     _ => op.code(),
                 };
-                self.post(&link, shown, xid, zxid, received_ms, |out| {
-                    write_reply(out, op, xid, zxid, &entry, &applied);
+                self.post(&link, shown, xid, zxid, received_ms, |out| match refusal {
+                    Some(code) if shown == FAILED => reply::header(out, xid, zxid, code),
+                    _ => write_reply(out, op, xid, zxid, &entry, &applied),
                 });
                 let moved = matches!(entry.txn, Txn::Error { err } if err == ErrorCode::SessionMoved.code());
                 if op == OpCode::CloseSession || moved {
@@ -437,7 +518,9 @@ impl Core {
                 }
             }
             Answer::Refused { .. } => unreachable!("refusals are not logged"),
-            Answer::Sync { .. } => unreachable!("a sync is not logged"),
+            Answer::Sync { .. } | Answer::CloseLocal { .. } => {
+                unreachable!("what changes no state is not logged")
+            }
         }
         if let Txn::CreateSession { timeout_ms } = entry.txn
             && self.part == Part::Learner
@@ -470,6 +553,23 @@ impl Core {
                     reply::header(out, xid, zxid, code);
                 });
             }
+            Answer::CloseLocal {
+                link,
+                session,
+                xid,
+                received_ms,
+            } => {
+                session.end_write();
+                self.shared.sessions.remove(session.id);
+                let op = OpCode::CloseSession.code();
+                self.post(&link, op, xid, zxid, received_ms, |out| {
+                    reply::header(out, xid, zxid, ErrorCode::Ok);
+                });
+                link.post(|mailbox| {
+                    mailbox.close.get_or_insert(Close::Flush);
+                });
+                self.woken.push(link);
+            }
             Answer::Sync {
                 link,
                 session,
@@ -489,7 +589,7 @@ impl Core {
                 });
             }
             Answer::Nobody | Answer::Write { .. } | Answer::Open { .. } => {
-                unreachable!("only refusals and syncs have nothing to log")
+                unreachable!("only refusals, syncs and ends of local sessions are not logged")
             }
         }
     }

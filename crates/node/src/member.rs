@@ -29,7 +29,15 @@ pub struct Member {
     config: String,
     /// When the leader was last told of clients, monotonic ms.
     told_ms: i64,
+    /// Since when there is no leader, monotonic ms.
+    alone_since_ms: i64,
+    /// Whether it serves reads meanwhile.
+    read_only: bool,
+    stopping: bool,
 }
+
+/// How long a server looks for a leader at least before it serves reads without one, ms.
+const READ_ONLY_GRACE_MS: i64 = 2000;
 
 impl Member {
     /// A member around a recovered state.
@@ -47,6 +55,9 @@ impl Member {
             role: Role::Looking,
             config,
             told_ms: now.mono_ms,
+            alone_since_ms: now.mono_ms,
+            read_only: false,
+            stopping: false,
         };
         member.write_config(now);
         member
@@ -85,11 +96,17 @@ impl Member {
                 self.commit(proposal);
             }
         }
+        self.stopping |= matches!(input, Input::Stop);
         self.peer.handle(input, now.mono_ms as u64);
     }
 
     /// Does what time asks for.
     pub fn tick(&mut self, now: Now) {
+        if self.read_only_at().is_some_and(|at| now.mono_ms >= at) {
+            tracing::info!("no leader is found: serving reads to those who are content with them");
+            self.read_only = true;
+            self.core.serve_read_only(now);
+        }
         self.core.tick(now);
         if now.mono_ms - self.told_ms >= self.tell_every_ms() {
             self.told_ms = now.mono_ms;
@@ -108,7 +125,21 @@ impl Member {
     pub fn next_tick_ms(&self, now: Now) -> i64 {
         let peer = self.peer.poll_timeout().map_or(i64::MAX, |at| at as i64);
         let tell = self.told_ms + self.tell_every_ms();
-        self.core.next_tick_ms(now).min(peer).min(tell)
+        let read_only = self.read_only_at().unwrap_or(i64::MAX);
+        self.core
+            .next_tick_ms(now)
+            .min(peer)
+            .min(tell)
+            .min(read_only)
+    }
+
+    /// When it gives up on a leader for a while, and serves reads (`QuorumPeer.run` in Java).
+    fn read_only_at(&self) -> Option<i64> {
+        let settings = &self.shared.settings;
+        let wants = settings.read_only_mode && !self.read_only && !self.stopping;
+        let may = wants && self.role == Role::Looking && self.rebuilding.is_none();
+        let grace_ms = READ_ONLY_GRACE_MS.max(settings.tick_time_ms.into());
+        may.then_some(self.alone_since_ms + grace_ms)
     }
 
     /// The next thing to do outside; when there is none, all that is committed is applied, and
@@ -255,6 +286,14 @@ impl Member {
 
     fn change(&mut self, role: Role, now: Now) {
         let was_serving = serves(self.role);
+        if role == Role::Looking && self.role != Role::Looking {
+            self.alone_since_ms = now.mono_ms;
+        }
+        if role != Role::Looking && self.read_only {
+            // Its clients look for a server that can do more.
+            self.read_only = false;
+            self.core.rest();
+        }
         self.role = role;
         match (was_serving, serves(role)) {
             (true, false) => self.core.rest(),

@@ -29,6 +29,8 @@ pub(crate) struct Asker<'r> {
     pub session: Option<i64>,
     /// Whether the session may ask, and through whom it does: why it may not.
     pub standing: Result<(), ErrorCode>,
+    /// The same of an ephemeral node, which only a session that all know of may own.
+    pub owning: Result<(), ErrorCode>,
     /// xid of the request.
     pub xid: i32,
     /// Identities of the connection when the request came.
@@ -160,6 +162,7 @@ impl Prep {
         let asker = Asker {
             session: Some(session),
             standing: Ok(()),
+            owning: Ok(()),
             xid: 0,
             ids: &[],
             peer: None,
@@ -303,7 +306,11 @@ impl<'w> Work<'w> {
         if !ttl_fits {
             return Err(ErrorCode::BadArguments);
         }
-        self.session()?;
+        if create_mode::is_ephemeral(flags) {
+            self.asker.owning?;
+        } else {
+            self.session()?;
+        }
         let path = path.ok_or(ErrorCode::MarshallingError)?;
         let slash = path::last_slash(&path).filter(|_| !path.contains('\0'));
         let slash = slash.ok_or(ErrorCode::BadArguments)?;

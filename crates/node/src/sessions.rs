@@ -5,7 +5,7 @@ use crate::time::Now;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use zooid_proto::ErrorCode;
 
@@ -25,6 +25,8 @@ pub struct Session {
     /// says nothing of the client.
     waiting: AtomicU32,
     state: Mutex<State>,
+    /// Whether no other member knows of it (`LocalSessionTracker` in Java).
+    local: AtomicBool,
     /// Whether it is among those that the leader is told of next.
     heard: AtomicBool,
 }
@@ -58,6 +60,11 @@ impl Session {
     /// Monotonic time at which it expires unless touched, ms.
     pub fn expires_at_ms(&self) -> i64 {
         self.expires_at_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether no other member knows of it: no transaction tells of its begin or its end.
+    pub fn is_local(&self) -> bool {
+        self.local.load(Ordering::Relaxed)
     }
 
     pub(crate) fn begin_write(&self) {
@@ -105,11 +112,21 @@ pub struct Sessions {
     reporting: AtomicBool,
     /// Sessions that were heard of since the last report.
     heard: Mutex<Vec<Arc<Session>>>,
+    /// How many are local.
+    locals: AtomicUsize,
 }
 
 struct Table {
     sessions: HashMap<i64, Arc<Session>, foldhash::fast::FixedState>,
     next_id: i64,
+}
+
+/// What a session begins with.
+#[derive(Default)]
+struct New {
+    link: Weak<Link>,
+    owner: Owner,
+    local: bool,
 }
 
 /// Why a session cannot be attached to: unknown, over, or a wrong password. Clients are not told
@@ -132,38 +149,53 @@ impl Sessions {
             fresh: Mutex::default(),
             reporting: AtomicBool::new(false),
             heard: Mutex::default(),
+            locals: AtomicUsize::new(0),
         }
     }
 
     /// Makes a session for a connection.
     pub fn create(&self, timeout_ms: i32, link: &Arc<Link>, now: Now) -> Arc<Session> {
+        self.create_for(timeout_ms, link, false, now)
+    }
+
+    /// The same, and no other member is to know of it.
+    pub(crate) fn create_local(&self, timeout_ms: i32, link: &Arc<Link>, now: Now) -> Arc<Session> {
+        self.create_for(timeout_ms, link, true, now)
+    }
+
+    fn create_for(&self, timeout_ms: i32, link: &Arc<Link>, local: bool, now: Now) -> Arc<Session> {
         let mut table = self.table.write();
         while table.next_id == CONTAINER_OWNER || table.sessions.contains_key(&table.next_id) {
             table.next_id += 1;
         }
         let id = table.next_id;
         table.next_id += 1;
-        let link = Arc::downgrade(link);
-        self.insert(&mut table, id, timeout_ms, link, Owner::Here, now)
+        let session = New {
+            link: Arc::downgrade(link),
+            owner: Owner::Here,
+            local,
+        };
+        self.insert(&mut table, id, timeout_ms, session, now)
     }
 
     /// Forgets all sessions but those of `stored`, which get their full timeouts and belong to
-    /// nobody: a new term begins. `reporting`: whether [`Sessions::take_heard`] is of use.
+    /// nobody: a new term begins. Local ones end with the one before, as in Java. `reporting`: whether [`Sessions::take_heard`] is of use.
     pub fn begin_term(&self, stored: impl Iterator<Item = (i64, i32)>, reporting: bool, now: Now) {
         self.reporting.store(reporting, Ordering::Relaxed);
         self.heard.lock().clear();
         self.fresh.lock().clear();
         let mut table = self.table.write();
         table.sessions.clear();
+        self.locals.store(0, Ordering::Relaxed);
         for (id, timeout_ms) in stored {
-            self.insert(&mut table, id, timeout_ms, Weak::new(), Owner::Nobody, now);
+            self.insert(&mut table, id, timeout_ms, New::default(), now);
         }
     }
 
     /// Takes over a session found on disk, with a full timeout before it.
     pub fn restore(&self, id: i64, timeout_ms: i32, now: Now) {
         let mut table = self.table.write();
-        self.insert(&mut table, id, timeout_ms, Weak::new(), Owner::Nobody, now);
+        self.insert(&mut table, id, timeout_ms, New::default(), now);
     }
 
     /// A session that a learner opens under an id of its own.
@@ -175,13 +207,34 @@ impl Sessions {
         now: Now,
     ) -> Arc<Session> {
         let mut table = self.table.write();
-        let owner = Owner::Learner(learner);
-        self.insert(&mut table, id, timeout_ms, Weak::new(), owner, now)
+        let session = New {
+            owner: Owner::Learner(learner),
+            ..New::default()
+        };
+        self.insert(&mut table, id, timeout_ms, session, now)
+    }
+
+    /// A local session is to be known to all (`upgradeSession` in Java); `false` if it was not
+    /// local.
+    pub(crate) fn make_global(&self, session: &Arc<Session>, now: Now) -> bool {
+        let was_local = session.local.swap(false, Ordering::Relaxed);
+        if was_local {
+            self.locals.fetch_sub(1, Ordering::Relaxed);
+            self.touch(session, session.timeout_ms(), now);
+        }
+        was_local
+    }
+
+    /// Whether this very session is in the table, and not one of a term that is over.
+    pub(crate) fn holds(&self, session: &Arc<Session>) -> bool {
+        let table = self.table.read();
+        let known = table.sessions.get(&session.id);
+        known.is_some_and(|known| Arc::ptr_eq(known, session))
     }
 
     /// A learner's client comes back to a session: it is the learner's if it is alive.
     pub(crate) fn revalidate(&self, id: i64, timeout_ms: i32, learner: u64, now: Now) -> bool {
-        let Some(session) = self.get(id) else {
+        let Some(session) = self.get(id).filter(|session| !session.is_local()) else {
             return false;
         };
         let before = {
@@ -215,10 +268,13 @@ impl Sessions {
         table: &mut Table,
         id: i64,
         timeout_ms: i32,
-        link: Weak<Link>,
-        owner: Owner,
+        new: New,
         now: Now,
     ) -> Arc<Session> {
+        let New { link, owner, local } = new;
+        if local {
+            self.locals.fetch_add(1, Ordering::Relaxed);
+        }
         let session = Arc::new(Session {
             id,
             timeout_ms: AtomicI32::new(timeout_ms),
@@ -230,6 +286,7 @@ impl Sessions {
                 owner,
                 link,
             }),
+            local: AtomicBool::new(local),
             heard: AtomicBool::new(false),
         });
         self.touch(&session, timeout_ms, now);
@@ -277,7 +334,7 @@ impl Sessions {
     ) -> Result<Arc<Session>, Refused> {
         let session = self.get(id).unwrap_or_else(|| {
             let mut table = self.table.write();
-            self.insert(&mut table, id, timeout_ms, Weak::new(), Owner::Nobody, now)
+            self.insert(&mut table, id, timeout_ms, New::default(), now)
         });
         self.take_over(&session, timeout_ms, link, now)?;
         Ok(session)
@@ -313,6 +370,7 @@ impl Sessions {
         let expires = ((now.mono_ms + i64::from(timeout_ms)) / self.tick_ms + 1) * self.tick_ms;
         session.expires_at_ms.store(expires, Ordering::Relaxed);
         if self.reporting.load(Ordering::Relaxed)
+            && !session.is_local()
             && !session.heard.load(Ordering::Relaxed)
             && !session.heard.swap(true, Ordering::Relaxed)
         {
@@ -328,6 +386,11 @@ impl Sessions {
     /// Number of sessions.
     pub fn len(&self) -> usize {
         self.table.read().sessions.len()
+    }
+
+    /// Number of those that no other member knows of.
+    pub fn local_len(&self) -> usize {
+        self.locals.load(Ordering::Relaxed)
     }
 
     /// Whether there is none.
@@ -349,6 +412,9 @@ impl Sessions {
     pub fn remove(&self, id: i64) -> Option<Arc<Session>> {
         let session = self.table.write().sessions.remove(&id)?;
         session.state.lock().closing = true;
+        if session.is_local() {
+            self.locals.fetch_sub(1, Ordering::Relaxed);
+        }
         Some(session)
     }
 }
@@ -358,9 +424,18 @@ impl Sessions {
 #[derive(Default)]
 pub struct Expiry {
     buckets: BTreeMap<i64, Vec<Arc<Session>>>,
+    only_local: bool,
 }
 
 impl Expiry {
+    /// For a server that does not lead: only its local sessions are its to end.
+    pub fn of_local() -> Expiry {
+        Expiry {
+            only_local: true,
+            ..Expiry::default()
+        }
+    }
+
     /// Time of the first bucket, monotonic, ms.
     pub fn next(&self) -> Option<i64> {
         self.buckets.keys().next().copied()
@@ -368,7 +443,12 @@ impl Expiry {
 
     /// Marks the sessions whose time has come as closing, and returns them.
     pub fn due(&mut self, sessions: &Sessions, now: Now) -> Vec<Arc<Session>> {
+        let only_local = self.only_local;
+        let concerns = |session: &Session| !only_local || session.is_local();
         for session in std::mem::take(&mut *sessions.fresh.lock()) {
+            if !concerns(&session) {
+                continue;
+            }
             let expires = session.expires_at_ms();
             // A bucket before that one will bring it there: a client that comes back all the time
             // must not fill all of them.
@@ -384,7 +464,7 @@ impl Expiry {
         {
             let at = *bucket.key();
             for session in bucket.remove() {
-                if session.bucket_ms.load(Ordering::Relaxed) != at {
+                if session.bucket_ms.load(Ordering::Relaxed) != at || !concerns(&session) {
                     continue;
                 }
                 let mut state = session.state.lock();

@@ -13,6 +13,13 @@ pub struct Settings {
     pub max_session_timeout_ms: i32,
     /// Highest byte of the session ids made here: 1 for a standalone server.
     pub server_id: u8,
+    /// Whether sessions are known to one member only until they need more
+    /// (`localSessionsEnabled`). Not for a server that stands alone: there is nobody to hide from.
+    pub local_sessions: bool,
+    /// Whether a local session that wants an ephemeral node becomes a global one.
+    pub local_sessions_upgrading: bool,
+    /// Whether a member without a leader serves reads (`readonlymode.enabled`).
+    pub read_only_mode: bool,
     /// Longest frame accepted from a client, bytes (`jute.maxbuffer`).
     pub max_frame_bytes: i32,
     /// Whether nodes may have a time to live (`zookeeper.extendedTypesEnabled`).
@@ -88,6 +95,9 @@ impl Default for Settings {
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 60_000,
             server_id: 1,
+            local_sessions: false,
+            local_sessions_upgrading: false,
+            read_only_mode: false,
             max_frame_bytes: 0xF_FFFF,
             extended_types: false,
             emulate353: false,

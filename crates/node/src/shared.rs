@@ -49,6 +49,8 @@ pub struct Shared {
     serving: AtomicBool,
     /// Whether another server leads: what only a leader can answer goes through the core.
     learning: AtomicBool,
+    /// Whether there is no leader, and only reads are answered.
+    read_only: AtomicBool,
     next_conn: AtomicU64,
 }
 
@@ -84,6 +86,7 @@ impl Shared {
             generation: AtomicU64::new(0),
             serving: AtomicBool::new(true),
             learning: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
             next_conn: AtomicU64::new(1),
         }
     }
@@ -118,7 +121,20 @@ impl Shared {
     /// Takes requests, of its own right or, when `learning`, for a leader elsewhere.
     pub(crate) fn start_serving(&self, learning: bool) {
         self.learning.store(learning, Ordering::Relaxed);
+        self.read_only.store(false, Ordering::Relaxed);
         self.serving.store(true, Ordering::Release);
+    }
+
+    /// Takes reads only, from clients that are content with them (`ReadOnlyZooKeeperServer`).
+    pub(crate) fn start_read_only(&self) {
+        self.learning.store(false, Ordering::Relaxed);
+        self.read_only.store(true, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Release);
+    }
+
+    /// Whether there is no leader, and only reads are answered.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Relaxed)
     }
 
     /// Whether another server leads.

@@ -4,14 +4,18 @@ use zooid_config::{Config, ConnectionThrottleConfig};
 use zooid_node::throttle::ThrottleSettings;
 use zooid_node::{DigestAlgorithm, Settings};
 
-/// The settings that a configuration gives a standalone server.
+/// The settings that a configuration gives a server.
 pub fn of(config: &Config) -> Settings {
     let throttle = &config.throttle;
+    let is_member = config.ensemble.is_some();
     Settings {
         tick_time_ms: i32::try_from(config.tick_time_ms).unwrap_or(i32::MAX),
         min_session_timeout_ms: config.min_session_timeout_ms,
         max_session_timeout_ms: config.max_session_timeout_ms,
         server_id: 1,
+        local_sessions: is_member && config.local_sessions,
+        local_sessions_upgrading: config.local_sessions_upgrading,
+        read_only_mode: is_member && config.read_only_mode,
         max_frame_bytes: config.jute_max_buffer,
         extended_types: config.extended_types_enabled,
         emulate353: config.emulate_353_ttl_nodes,
@@ -35,7 +39,10 @@ pub fn of(config: &Config) -> Settings {
         large_request_threshold: throttle.large_request_threshold.map_or(-1, i64::from),
         large_request_max_bytes: i64::from(throttle.large_request_max_bytes),
         throttled_op_wait_ms: throttle.throttled_op_wait_time_ms.map_or(0, i64::from),
-        connection_throttle: connection_throttle(&config.connection_throttle),
+        connection_throttle: connection_throttle(
+            &config.connection_throttle,
+            is_member && config.local_sessions,
+        ),
         container_check_interval_ms: i64::from(config.container.check_interval_ms),
         container_max_per_minute: usize::try_from(config.container.max_per_minute).unwrap_or(1),
         container_max_never_used_ms: config
@@ -45,7 +52,7 @@ pub fn of(config: &Config) -> Settings {
     }
 }
 
-fn connection_throttle(config: &ConnectionThrottleConfig) -> ThrottleSettings {
+fn connection_throttle(config: &ConnectionThrottleConfig, local: bool) -> ThrottleSettings {
     let weight = |weight: u32| {
         if config.weight_enabled {
             i64::from(weight)
@@ -61,7 +68,11 @@ fn connection_throttle(config: &ConnectionThrottleConfig) -> ThrottleSettings {
         drop_increase: config.drop_increase,
         drop_decrease: config.drop_decrease,
         decrease_ratio: config.decrease_ratio,
-        new_session: weight(config.global_session_weight),
+        new_session: weight(if local {
+            config.local_session_weight
+        } else {
+            config.global_session_weight
+        }),
         renew_session: weight(config.renew_session_weight),
     }
 }

@@ -1,6 +1,7 @@
 //! The core of a member of an ensemble: what a leader does for its learners, and what a learner
 //! asks its leader.
 
+use super::local::{Need, refusal};
 use super::{Answer, Append, Core, InFlight, Part};
 use crate::conn::{Submit, WriteRequest};
 use crate::link::{Answered, Close, Link, SESSION_OPENED};
@@ -70,7 +71,6 @@ impl Core {
         self.shared.tree.write().set_last_processed_zxid(first);
         self.begin_term(Part::Leader, now);
         self.prep = Prep::new(first);
-        self.expiry = Expiry::default();
         self.durable_zxid = first;
         self.shared.start_serving(false);
     }
@@ -81,9 +81,13 @@ impl Core {
         self.shared.start_serving(true);
     }
 
-    fn begin_term(&mut self, part: Part, now: Now) {
+    pub(super) fn begin_term(&mut self, part: Part, now: Now) {
         assert!(self.queue.is_empty(), "the term before has not ended");
         self.part = part;
+        self.expiry = match part {
+            Part::Leader => Expiry::default(),
+            _ => Expiry::of_local(),
+        };
         let tree = self.shared.tree.read();
         let stored = tree.sessions().iter().map(|(id, ms)| (*id, *ms));
         let reporting = part == Part::Learner;
@@ -196,14 +200,14 @@ impl Core {
         self.release(session);
     }
 
-    /// Lets go of the refusals whose turn has come.
+    /// Lets go of what waits for nobody else, when its turn has come.
     fn release(&mut self, session: i64) {
         let Some(all) = self.asked.waiting.get_mut(&session) else {
             return;
         };
         let mut due = Vec::new();
         while let Some(first) = pop_if(all, |first| {
-            first.cxid.is_none() && matches!(first.answer, Answer::Refused { .. })
+            first.cxid.is_none() && !matches!(first.answer, Answer::Sync { .. })
         }) {
             due.push(first);
         }
@@ -249,11 +253,11 @@ impl Core {
         let attached = valid
             .then(|| sessions.attach_valid(session, timeout_ms, &link, now))
             .and_then(Result::ok);
-        self.answer_revalidation(&link, attached, received_ms);
+        self.answer_handshake(&link, attached, received_ms);
         link.wake();
     }
 
-    pub(super) fn answer_revalidation(
+    pub(super) fn answer_handshake(
         &self,
         link: &Arc<Link>,
         session: Option<Arc<Session>>,
@@ -311,7 +315,13 @@ impl Core {
         }
         let standing = match &session {
             Some(session) => session.ask(Owner::Learner(learner)),
+            // It may be local to the learner. One with this server's own number would be here.
+            None if self.may_be_elsewhere(request.session) => Ok(()),
             None => Err(ErrorCode::SessionExpired),
+        };
+        let owning = match &session {
+            Some(session) if !session.is_local() => standing,
+            _ => Err(ErrorCode::SessionExpired),
         };
         let ids: Vec<Id<'static>> = request
             .identities
@@ -324,6 +334,7 @@ impl Core {
         let asker = Asker {
             session: Some(request.session),
             standing,
+            owning,
             xid: request.cxid,
             ids: &ids,
             peer: Some(peer),
@@ -339,6 +350,11 @@ impl Core {
         };
         drop(tree);
         self.enqueue(made, Answer::Nobody, 0);
+    }
+
+    fn may_be_elsewhere(&self, session: i64) -> bool {
+        let settings = &self.shared.settings;
+        settings.local_sessions && (session >> 56) as u8 != settings.server_id
     }
 
     fn open_for_learner(&mut self, learner: u64, request: &Forwarded, now: Now) {
@@ -363,6 +379,7 @@ impl Core {
         let asker = Asker {
             session: Some(request.session),
             standing: Ok(()),
+            owning: Ok(()),
             xid: request.cxid,
             ids: &[],
             peer: None,
@@ -392,7 +409,7 @@ impl Core {
     /// A session was opened somewhere in the ensemble.
     pub(super) fn learn_session(&self, id: i64, timeout_ms: i32) {
         if self.shared.sessions.get(id).is_none() {
-            // Nothing expires on a learner: the time is of no account.
+            // Nobody's session but a local one expires on a learner: the time is of no account.
             let sessions = &self.shared.sessions;
             sessions.restore(id, timeout_ms, Now::default());
         }
@@ -401,30 +418,28 @@ impl Core {
     /// What a connection submits goes to the leader.
     pub(super) fn ask(&mut self, submit: Submit, now: Now) {
         match submit {
-            Submit::Write(request) => self.forward(request),
+            Submit::Write(request) => self.forward(request, now),
+            Submit::Open {
+                link,
+                timeout_ms,
+                received_ms,
+            } if self.shared.settings.local_sessions => {
+                let sessions = &self.shared.sessions;
+                let session = sessions.create_local(timeout_ms, &link, now);
+                self.answer_handshake(&link, Some(session), received_ms);
+            }
             Submit::Open {
                 link,
                 timeout_ms,
                 received_ms,
             } => {
                 let session = self.shared.sessions.create(timeout_ms, &link, now);
-                self.asked.questions.push(Question::Forward(Forwarded {
-                    session: session.id,
-                    cxid: 0,
-                    op: kind::CREATE_SESSION,
-                    body: timeout_ms.to_be_bytes().to_vec(),
-                    identities: Vec::new(),
-                }));
-                let waiting = Waiting {
-                    cxid: Some(0),
-                    large_bytes: 0,
-                    answer: Answer::Open {
-                        link,
-                        session: session.clone(),
-                        received_ms,
-                    },
+                let answer = Answer::Open {
+                    link,
+                    session: session.clone(),
+                    received_ms,
                 };
-                self.wait(session.id, waiting);
+                self.ask_to_open(&session, answer);
             }
             Submit::Revalidate {
                 link,
@@ -448,7 +463,23 @@ impl Core {
         }
     }
 
-    fn forward(&mut self, request: WriteRequest) {
+    fn ask_to_open(&mut self, session: &Session, answer: Answer) {
+        self.asked.questions.push(Question::Forward(Forwarded {
+            session: session.id,
+            cxid: 0,
+            op: kind::CREATE_SESSION,
+            body: session.timeout_ms().to_be_bytes().to_vec(),
+            identities: Vec::new(),
+        }));
+        let waiting = Waiting {
+            cxid: Some(0),
+            large_bytes: 0,
+            answer,
+        };
+        self.wait(session.id, waiting);
+    }
+
+    fn forward(&mut self, request: WriteRequest, now: Now) {
         let WriteRequest {
             link,
             session,
@@ -459,6 +490,10 @@ impl Core {
             received_ms,
         } = request;
         let large_bytes = self.large_bytes(body.len());
+        if !self.is_current(&session) {
+            self.uncount_large(large_bytes);
+            return self.drop_request(&link);
+        }
         if op == OpCode::CloseSession && !self.shared.sessions.begin_close(&session) {
             self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
             self.uncount_large(large_bytes);
@@ -466,6 +501,23 @@ impl Core {
         }
         session.begin_write();
         let id = session.id;
+        if session.is_local() && op == OpCode::CloseSession {
+            let answer = Answer::CloseLocal {
+                link,
+                session,
+                xid,
+                received_ms,
+            };
+            self.wait(
+                id,
+                Waiting {
+                    cxid: None,
+                    answer,
+                    large_bytes,
+                },
+            );
+            return self.release(id);
+        }
         // What cannot be read is not passed on: a Java leader makes nothing of it, and the client
         // would wait without end.
         let code = match op {
@@ -490,6 +542,10 @@ impl Core {
             );
             return self.release(id);
         }
+        let need = self.need(&session, op, &body);
+        if need == Need::Upgrade && self.shared.sessions.make_global(&session, now) {
+            self.ask_to_open(&session, Answer::Nobody);
+        }
         let (answer, cxid) = if op == OpCode::Sync {
             self.asked.syncs.push_back(id);
             let answer = Answer::Sync {
@@ -507,6 +563,7 @@ impl Core {
                 op,
                 xid,
                 received_ms,
+                refusal: refusal(need, op),
             };
             (answer, Some(xid))
         };
@@ -547,6 +604,11 @@ impl Core {
             }
             Submit::Open { link, .. } | Submit::Revalidate { link, .. } => link,
         };
+        self.drop_request(&link);
+    }
+
+    /// Nobody is to answer a request: its client finds out by the end of its connection.
+    pub(super) fn drop_request(&self, link: &Link) {
         self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
         link.close(Close::Now);
     }

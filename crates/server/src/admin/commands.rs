@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use zooid_config::{MemberAddress, Membership, Role as MemberRole};
 use zooid_node::{Link, Now};
 use zooid_zab::Role;
 
@@ -58,7 +59,7 @@ commands! {
     "envi", None, "The environment of the process.", |_| Some(environment::text());
     "gtmk", None, "The trace mask.", |_| Some(TRACE_MASK.load(Ordering::Relaxed).to_string());
     "hash", Some(NOT_SERVING.trim_ascii_end()), "The history of digests of the tree.", |ask| Some(hash(ask));
-    "isro", Some("null"), "Whether the server takes writes (rw) or is read-only (ro).", |_| Some("rw".to_owned());
+    "isro", Some("null"), "Whether the server takes writes (rw) or is read-only (ro).", |ask| Some(isro(ask));
     "mntr", Some(NOT_SERVING), "All metrics, one in a line.", |ask| Some(mntr(ask));
     "ruok", None, "Whether the process answers.", |_| Some("imok".to_owned());
     "srst", Some(NOT_SERVING), "Sets the counters of the server to zero.", |ask| Some(srst(ask));
@@ -88,13 +89,13 @@ macro_rules! line {
 pub(crate) use line;
 
 fn srvr(ask: &Ask<'_>) -> String {
-    let mut out = version();
+    let mut out = version(ask);
     counters(ask, &mut out);
     out
 }
 
 fn stat(ask: &Ask<'_>) -> String {
-    let mut out = version();
+    let mut out = version(ask);
     line!(out, "Clients:");
     for link in connections::sorted(ask.server) {
         line!(out, "{}", brief(&link, ask.link));
@@ -104,8 +105,18 @@ fn stat(ask: &Ask<'_>) -> String {
     out
 }
 
-fn version() -> String {
-    format!("Zookeeper version: {COMPATIBLE_VERSION}\n")
+fn version(ask: &Ask<'_>) -> String {
+    let mut out = String::new();
+    line!(out, "Zookeeper version: {COMPATIBLE_VERSION}");
+    if ask.server.shared.is_read_only() {
+        line!(out, "READ-ONLY mode; serving only read-only clients");
+    }
+    out
+}
+
+fn isro(ask: &Ask<'_>) -> String {
+    let read_only = ask.server.shared.is_read_only();
+    if read_only { "ro" } else { "rw" }.to_owned()
 }
 
 fn counters(ask: &Ask<'_>, out: &mut String) {
@@ -178,7 +189,42 @@ fn conf(ask: &Ask<'_>) -> String {
         "clientPortListenBacklog={}",
         config.client_port_listen_backlog
     );
-    line!(out, "serverId=0");
+    let Some(member) = &config.ensemble else {
+        line!(out, "serverId=0");
+        return out;
+    };
+    line!(out, "serverId={}", member.sid);
+    line!(out, "initLimit={}", member.init_limit);
+    line!(out, "syncLimit={}", member.sync_limit);
+    line!(out, "electionAlg=3");
+    let members = {
+        let tree = server.shared.tree.read();
+        let node = tree.get("/zookeeper/config");
+        let text = node.and_then(|node| node.data());
+        String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
+    };
+    let in_force = Membership::parse(&members, true).unwrap_or_default();
+    let own = in_force.members.get(&member.sid);
+    let addresses = own.map(|own| &own.addresses[..]);
+    let ports = |port: fn(&MemberAddress) -> u16| {
+        let ports = addresses.unwrap_or_default().iter();
+        ports
+            .map(|address| port(address).to_string())
+            .collect::<Vec<_>>()
+            .join("|")
+    };
+    line!(
+        out,
+        "electionPort={}",
+        ports(|address| address.election_port)
+    );
+    line!(out, "quorumPort={}", ports(|address| address.quorum_port));
+    let observes = own.map_or(member.observer, |own| own.role == MemberRole::Observer);
+    line!(out, "peerType={}", i32::from(observes));
+    if !server.shared.is_read_only() {
+        line!(out, "membership: ");
+        out.push_str(&members);
+    }
     out
 }
 
@@ -219,7 +265,7 @@ fn mntr(ask: &Ask<'_>) -> String {
     let mut out = String::new();
     line!(out, "zk_version\t{COMPATIBLE_VERSION}");
     line!(out, "zk_server_state\t{}", metrics::mode(ask.server));
-    if let Some(seen) = ask.server.seen() {
+    if let Some(seen) = metrics::member(ask.server) {
         line!(out, "zk_peer_state\t{}", metrics::peer_state(&seen));
         if let Role::Observing { .. } = seen.status.role {
             // -1 while it looks for one, as in Java.

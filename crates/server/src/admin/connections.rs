@@ -120,13 +120,39 @@ pub fn dump(ask: &Ask<'_>) -> String {
     let zone = TimeZone::system();
     let date = |mono_ms: i64| java::date(ask.now.wall_ms + mono_ms - ask.now.mono_ms, &zone);
     line!(out, "SessionTracker dump:");
-    out.push_str("Session ");
-    sets(&mut out, sessions(ask), date);
+    tracked(ask, &mut out, &date);
     ephemerals(ask, &mut out);
     line!(out, "Connections dump:");
     out.push_str("Connections ");
     sets(&mut out, connections(ask), date);
     out
+}
+
+/// Sessions with the times at which they end, as far as this server is the one to end them
+/// (`LeaderSessionTracker` and `LearnerSessionTracker` in Java).
+fn tracked(ask: &Ask<'_>, out: &mut String, date: impl Fn(i64) -> String) {
+    let shared = &ask.server.shared;
+    let local_too = shared.settings.local_sessions;
+    if local_too {
+        out.push_str("Local Session ");
+        sets(out, sessions(ask, true), &date);
+    }
+    if shared.is_learning() || shared.is_read_only() {
+        let mut all = shared.sessions.all();
+        all.retain(|session| !session.is_local());
+        all.sort_unstable_by_key(|session| session.id);
+        line!(out, "Global Sessions({}):", all.len());
+        for session in all {
+            line!(out, "0x{:x}\t{}ms", session.id, session.timeout_ms());
+        }
+        return;
+    }
+    out.push_str(if local_too {
+        "Global Session "
+    } else {
+        "Session "
+    });
+    sets(out, sessions(ask, false), date);
 }
 
 /// Elements by the monotonic time at which they end.
@@ -143,11 +169,14 @@ fn sets(out: &mut String, sets: Sets, date: impl Fn(i64) -> String) {
     }
 }
 
-fn sessions(ask: &Ask<'_>) -> Sets {
+fn sessions(ask: &Ask<'_>, local: bool) -> Sets {
     let mut all = ask.server.shared.sessions.all();
     all.sort_unstable_by_key(|session| session.id);
     let mut sets = Sets::new();
-    for session in all.iter().filter(|session| !session.is_closing()) {
+    for session in all
+        .iter()
+        .filter(|session| !session.is_closing() && session.is_local() == local)
+    {
         let set = sets.entry(session.expires_at_ms()).or_default();
         set.push(format!("0x{:x}", session.id));
     }

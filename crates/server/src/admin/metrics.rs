@@ -17,12 +17,18 @@ use zooid_zab::{LearnerStatus, Role};
 /// The role of a server in one word.
 pub fn mode(server: &Server) -> &'static str {
     match server.seen().map(|seen| seen.status.role) {
+        Some(_) if server.shared.is_read_only() => "read-only",
         None => "standalone",
         Some(Role::Leading { .. }) => "leader",
         Some(Role::Observing { .. }) => "observer",
         // One that looks for a leader answers nothing of the kind.
         Some(Role::Following { .. } | Role::Looking) => "follower",
     }
+}
+
+/// What a member is like that has a leader; one that has none shows nothing of the ensemble.
+pub fn member(server: &Server) -> Option<Seen> {
+    server.seen().filter(|_| !server.shared.is_read_only())
 }
 
 /// Role and progress of a member (`QuorumPeer.getDetailedState` in Java).
@@ -38,7 +44,7 @@ pub fn peer_state(seen: &Seen) -> String {
 
 /// Calls `to` with what only members of an ensemble have.
 fn members(ask: &Ask<'_>, to: &mut impl FnMut(&str, Number)) {
-    let Some(seen) = ask.server.seen() else {
+    let Some(seen) = member(ask.server) else {
         return;
     };
     let status = &seen.status;
@@ -198,8 +204,8 @@ metrics! {
     Gauge ephemerals_count, |ask| size(ask.server.shared.tree.read().ephemerals_count()), "Ephemeral nodes.";
     Gauge approximate_data_size, |ask| Number::Int(ask.server.shared.tree.read().approximate_data_size()), "Length of all paths and data, bytes.";
     Gauge watch_count, |ask| size(ask.server.shared.watches.lock().watch_count()), "Watches of data and of children.";
-    Gauge global_sessions, |ask| size(ask.server.shared.sessions.len()), "Sessions.";
-    Gauge local_sessions, |_| Number::Int(0), MEMBERS;
+    Gauge global_sessions, |ask| size(global_sessions(ask)), "Sessions that all members know of.";
+    Gauge local_sessions, |ask| size(ask.server.shared.sessions.local_len()), "Sessions that no other member knows of.";
     Gauge connection_drop_probability, |ask| Number::Float(ask.server.shared.throttle.lock().drop_probability()), "How likely a handshake is refused, 0 to 1.";
     Gauge open_file_descriptor_count, |_| size(open_files()), "Open files and sockets.";
     Gauge max_file_descriptor_count, |_| int(files_allowed()), "How many of them there may be.";
@@ -306,6 +312,11 @@ metrics! {
     Advanced request_throttle_queue_time_ms, no_samples, NO_STAGE;
     Advanced dead_watchers_cleaner_latency, no_samples, DEAD;
     Advanced jvm_pause_time_ms, no_samples, JVM;
+}
+
+fn global_sessions(ask: &Ask<'_>) -> usize {
+    let sessions = &ask.server.shared.sessions;
+    sessions.len().saturating_sub(sessions.local_len())
 }
 
 fn none(_: &Server) -> u64 {

@@ -484,6 +484,9 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
             tracing::debug!(%peer, "connection refused: too many connect (connection_throttle_tokens)");
         }
         Closing::NotServing => tracing::info!(%peer, "connection closed: the server is stopping"),
+        Closing::ReadOnly => {
+            tracing::info!(%peer, "connection closed: there is no leader, and the client wants more than reads");
+        }
         Closing::LargeRequest { length } => tracing::warn!(
             %peer,
             length,
