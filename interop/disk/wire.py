@@ -106,20 +106,21 @@ class Reply:
 class Client:
     """One session on one connection."""
 
-    def __init__(self, port, timeout_ms=600_000, session=(0, bytes(16)), patience_s=30):
+    def __init__(self, port, timeout_ms=600_000, session=(0, bytes(16)), patience_s=30, read_only=False):
         self._lock = threading.Lock()
         self._xid = 0
         try:
             self.socket = socket.create_connection(("127.0.0.1", port), timeout=patience_s)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._from = self.socket.makefile("rb")
-            hello = struct.pack(">iqiq", 0, 0, timeout_ms, session[0]) + buffer(session[1]) + b"\0"
+            hello = struct.pack(">iqiq", 0, 0, timeout_ms, session[0]) + buffer(session[1]) + (b"\1" if read_only else b"\0")
             self.socket.sendall(buffer(hello))
             frame = self._frame()
         except OSError as error:
             raise Gone(str(error)) from error
         _, self.timeout_ms, self.id = struct.unpack_from(">iiq", frame)
         self.password = frame[20:36]
+        self.is_read_only = frame[36:] == b"\1"
 
     def _frame(self):
         head = self._from.read(4)

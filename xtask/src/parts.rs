@@ -233,6 +233,12 @@ pub(crate) const PARTS: &[Part] = &[
         &["python3-venv", "java", "mvn"],
     ),
     suite(
+        "sessions",
+        "local sessions and servers that only read, in ensembles of both kinds",
+        true,
+        &["python3-venv", "java", "mvn"],
+    ),
+    suite(
         "kafka",
         "two Kafka brokers, killed and restarted servers",
         true,
@@ -255,7 +261,13 @@ pub(crate) const PARTS: &[Part] = &[
 /// Parts that run only when they are named: ensembles of real processes on few cores, some of them in
 /// namespaces, whose timing a busy machine may break, and that of Java members as well. `simulation`
 /// and the tests of `zab` hold the same rules in every run.
-pub(crate) const BY_NAME: &[&str] = &["ensemble", "reconfig", "kafka-ensemble", "partitions"];
+pub(crate) const BY_NAME: &[&str] = &[
+    "ensemble",
+    "reconfig",
+    "sessions",
+    "kafka-ensemble",
+    "partitions",
+];
 
 /// Folders of `interop/` that measure: they are run by hand.
 const MEASUREMENTS: &[&str] = &["failover"];

@@ -505,11 +505,16 @@ impl Core {
                     Txn::Error { .. } => FAILED,
                     _ => op.code(),
                 };
-                self.post(&link, shown, xid, zxid, received_ms, |out| match refusal {
-                    Some(code) if shown == FAILED => reply::header(out, xid, zxid, code),
-                    _ => write_reply(out, op, xid, zxid, &entry, &applied),
-                });
                 let moved = matches!(entry.txn, Txn::Error { err } if err == ErrorCode::SessionMoved.code());
+                if moved {
+                    // The client has gone elsewhere: Java closes without a word.
+                    self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+                } else {
+                    self.post(&link, shown, xid, zxid, received_ms, |out| match refusal {
+                        Some(code) if shown == FAILED => reply::header(out, xid, zxid, code),
+                        _ => write_reply(out, op, xid, zxid, &entry, &applied),
+                    });
+                }
                 if op == OpCode::CloseSession || moved {
                     let wake = link.post(|mailbox| {
                         mailbox.close.get_or_insert(Close::Flush);
