@@ -120,7 +120,7 @@ pub fn dump(ask: &Ask<'_>) -> String {
     let zone = TimeZone::system();
     let date = |mono_ms: i64| java::date(ask.now.wall_ms + mono_ms - ask.now.mono_ms, &zone);
     line!(out, "SessionTracker dump:");
-    tracked(ask, &mut out, &date);
+    tracked(ask, &mut out, date);
     ephemerals(ask, &mut out);
     line!(out, "Connections dump:");
     out.push_str("Connections ");
