@@ -414,6 +414,8 @@ impl Running {
                 reconfig: false,
                 standalone_enabled: true,
                 observer: false,
+                observer_master_port: 0,
+                reconnect_delay_ms: 0,
                 max_packet: 1 << 20,
                 history_entries: 500,
                 history_bytes: 1 << 20,
