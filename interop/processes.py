@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(HERE, "disk"))
 import wire  # noqa: E402,F401
 
 ZOOID = os.environ["ZOOID"]
-ORACLE = os.path.join(os.environ["INTEROP_OUT"], "oracle", "lib")
+ORACLE, ORACLE_38 = [os.path.join(os.environ["INTEROP_OUT"], name, "lib") for name in ("oracle", "oracle38")]
 DEADLINE_S = 60
 """A machine that stands still for seconds must not fail a check: this is how long each condition may take."""
 

@@ -31,6 +31,8 @@ preAllocSize=64
 """ % (TICK_MS, SYNC_LIMIT)
 
 JAVA = processes.java(os.path.join(HERE, "logback.xml"))
+LIBRARIES = {"j": processes.ORACLE, "8": processes.ORACLE_38}
+"""Apache ZooKeeper by the letters of an ensemble: 3.9 and 3.8."""
 
 
 class Member(Process):
@@ -66,8 +68,8 @@ class Member(Process):
                 file.write("%s=%s\n" % (key, value))
             for member in members:
                 file.write(member.line() + "\n")
-        if self.kind == "j":
-            command = processes.server_of(self.config, [*JAVA, *flags])
+        if self.kind in LIBRARIES:
+            command = processes.server_of(self.config, [*JAVA, *flags], LIBRARIES[self.kind])
         else:
             command = [ZOOID, "serve", "--config", self.config]
         self.launch(command, start_new_session=True)
@@ -138,7 +140,8 @@ class Session(wire.Client):
 
 
 class Ensemble:
-    """Members by their letters: "jzz" is Java with id 1 and Zooid with ids 2 and 3; "zzz+j" has an observer.
+    """Members by their letters: "jzz" is Java with id 1 and Zooid with ids 2 and 3; "zzz+j" has an observer; "8" is Java
+    of the line 3.8.
 
     With equal data the highest id of those that elect leads. So the last voter leads when it is started among the
     first, and the letters say who leads."""

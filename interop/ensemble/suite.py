@@ -11,7 +11,6 @@ import time
 import traceback
 
 import checks
-import moves
 from members import Ensemble, Failure
 
 JAVA = os.environ["SERVER"] == "java"
@@ -29,7 +28,6 @@ PLAN = [
     ("jjj", ALL),
     ("jjjjj", BASIC + ("diff", "killed-leader")),
     ("jjj+j", OBSERVED),
-    ("jjj", ("the-whole-move",)),
 ] if JAVA else [
     ("zzz", ALL),
     ("zzzzz", BASIC + SYNCS + ("killed-leader", "killed-in-both-orders", "random-kills")),
@@ -38,17 +36,19 @@ PLAN = [
     ("jzz", BASIC + ("trunc", "a-tail-and-other-writes", "killed-leader", "random-kills")),
     ("zjj", BASIC + ("diff", "trunc", "a-lost-quorum", "killed-leader")),
     ("jzzjz", BASIC + ("diff", "killed-leader")),
+    ("8jz", BASIC + SYNCS + ("killed-leader",)),
+    ("z8j", BASIC + SYNCS + ("killed-leader",)),
+    ("jz8", BASIC + SYNCS + ("killed-leader",)),
     ("zzz+z", OBSERVED),
     ("zzz+j", ("observers",)),
     ("jjj+z", ("observers",)),
-    ("jjj", ("the-whole-move",)),
 ]
 
 
 class Runner:
     def __init__(self, base, words):
         self.base, self.words = base, words
-        self.passed = self.failed = self.moves = 0
+        self.passed = self.failed = 0
 
     def wanted(self, name):
         return not self.words.names or name in self.words.names
@@ -87,7 +87,6 @@ class Runner:
     def functions(self, names):
         table = dict(checks.CHECKS)
         table["random-kills"] = self.random_kills
-        table["the-whole-move"] = self.the_whole_move
         return [(name, table[name]) for name in names if self.wanted(name)]
 
     def random_kills(self, ensemble):
@@ -96,14 +95,6 @@ class Runner:
               file=sys.stderr, flush=True)
         writes, gap = checks.random_kills(ensemble, random.Random(seed), self.words.rounds)
         return "%d writes acknowledged, the longest gap %.1f s" % (writes, gap)
-
-    def the_whole_move(self, ensemble):
-        kinds = "jj" if JAVA else "zj"
-        seed = "%d %d" % (self.words.seed, self.moves)
-        self.moves += 1
-        print("# the whole move, number %d: --seed %d --moves %d" % (self.moves, self.words.seed, self.moves),
-              file=sys.stderr, flush=True)
-        return moves.the_whole_move(ensemble, random.Random(seed), kinds)
 
     def begin(self, kinds):
         folder = tempfile.mkdtemp(dir=self.base, prefix=kinds + "-")
@@ -136,13 +127,12 @@ def main():
     words = argparse.ArgumentParser()
     words.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     words.add_argument("--rounds", type=int, default=checks.ROUNDS)
-    words.add_argument("--moves", type=int, default=3, help="whole moves, each in another order")
     words.add_argument("--kinds", help="these ensembles, with all checks")
     words.add_argument("names", nargs="*")
     words = words.parse_args()
-    plan = PLAN[:-1] + PLAN[-1:] * words.moves
+    plan = PLAN
     if words.kinds:
-        plan = [(kinds, ALL + (("observers",) if "+" in kinds else ()) + ("the-whole-move",)) for kinds in words.kinds.split(",")]
+        plan = [(kinds, ALL + (("observers",) if "+" in kinds else ())) for kinds in words.kinds.split(",")]
     # A run that is interrupted still ends its servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="zooid-ensemble-") as base:

@@ -167,6 +167,13 @@ pub(crate) const PARTS: &[Part] = &[
         limit_s: SUITE_S,
         tools: JAVA,
     },
+    Part {
+        name: "oracle38",
+        about: "Apache ZooKeeper 3.8, for ensembles",
+        kind: Kind::Install,
+        limit_s: SUITE_S,
+        tools: JAVA,
+    },
     suite("words", "four-letter words", true, PYTHON_AND_JAVA),
     suite("shell", "zooid cli", true, PYTHON_AND_JAVA),
     suite(
@@ -222,7 +229,7 @@ pub(crate) const PARTS: &[Part] = &[
     },
     suite(
         "ensemble",
-        "ensembles of Zooid, of Apache ZooKeeper and of both; one that moves from the one to the other and back",
+        "ensembles of Zooid, of Apache ZooKeeper 3.9 and 3.8, and of all of them",
         true,
         &["python3-venv", "java", "mvn"],
     ),
@@ -237,6 +244,12 @@ pub(crate) const PARTS: &[Part] = &[
         "local sessions and servers that only read, in ensembles of both kinds",
         true,
         &["python3-venv", "java", "mvn"],
+    ),
+    suite(
+        "move",
+        "an ensemble that moves from Apache ZooKeeper to Zooid and back under clients in three languages",
+        true,
+        &["python3-venv", "java", "mvn", "go"],
     ),
     suite(
         "kafka",
@@ -265,6 +278,7 @@ pub(crate) const BY_NAME: &[&str] = &[
     "ensemble",
     "reconfig",
     "sessions",
+    "move",
     "kafka-ensemble",
     "partitions",
 ];

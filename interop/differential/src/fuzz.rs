@@ -22,6 +22,9 @@ const CASE_REQUESTS: u64 = 1000;
 /// How long the shrinker may work on a difference.
 const SHRINK_TIME: Duration = Duration::from_secs(180);
 
+/// How often ensembles are started until both have had as many elections.
+const STARTS: usize = 10;
+
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -40,6 +43,9 @@ pub(crate) struct Options {
     /// The server that is right
     #[arg(long, default_value = "java")]
     right: Kind,
+    /// Both servers are members of such ensembles, like zjz: Zooid, Java, and Zooid, which leads
+    #[arg(long)]
+    ensemble: Option<String>,
     /// Only this configuration
     #[arg(long)]
     variant: Option<String>,
@@ -63,6 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<(usize, usize)> {
             .variant
             .as_deref()
             .is_none_or(|name| name == variant.name)
+            && (options.ensemble.is_none() || variant.ensembles)
     };
     let variants: Vec<&Variant> = VARIANTS.iter().filter(chosen).collect();
     anyhow::ensure!(
@@ -231,16 +238,33 @@ impl Run<'_> {
 
     fn stage(&self) -> Result<Stage> {
         let (cfg, flags) = (self.variant.cfg(), self.variant.flags());
-        let start = |kind| Server::start(kind, &cfg, &flags);
-        let servers = std::thread::scope(|scope| {
-            let right = scope.spawn(|| start(self.options.right));
-            let left = start(self.options.left);
-            let right = right.join().expect("starting a server does not panic");
-            anyhow::Ok([left?, right?])
-        })?;
-        let pair = Pair::connect([servers[0].port, servers[1].port], self.variant.lockstep)
-            .context("the super user cannot connect")?;
-        Ok(Stage { servers, pair })
+        let members = match &self.options.ensemble {
+            Some(letters) => Kind::of_letters(letters)?,
+            None => Vec::new(),
+        };
+        let start = |kind| match &members[..] {
+            [] => Server::start(kind, &cfg, &flags),
+            members => Server::member_of(members, kind, &cfg, &flags),
+        };
+        for _ in 0..STARTS {
+            let servers = std::thread::scope(|scope| {
+                let right = scope.spawn(|| start(self.options.right));
+                let left = start(self.options.left);
+                let right = right.join().expect("starting a server does not panic");
+                anyhow::Ok([left?, right?])
+            })?;
+            // An election that nobody wins costs an epoch, and with it the zxids are others.
+            if !members.is_empty() && servers[0].epoch()? != servers[1].epoch()? {
+                continue;
+            }
+            let mut pair = Pair::connect([servers[0].port, servers[1].port], self.variant.lockstep)
+                .context("the super user cannot connect")?;
+            if !members.is_empty() {
+                pair.forget_members()?;
+            }
+            return Ok(Stage { servers, pair });
+        }
+        anyhow::bail!("no two ensembles in the same epoch in {STARTS} starts")
     }
 
     fn case(
@@ -267,7 +291,15 @@ impl Run<'_> {
                 self.count(at, &items[at..], &answers);
             }
         }
-        Ok(stage.pair.clean_up())
+        if let Err(difference) = stage.pair.clean_up() {
+            return Ok(Err(difference));
+        }
+        for server in &stage.servers {
+            if let Some(why) = server.apart()? {
+                return Ok(Err(Difference::apart(why)));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Makes both servers equal again: two that differ cannot go on together.

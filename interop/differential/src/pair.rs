@@ -38,6 +38,19 @@ pub(crate) struct Difference {
     pub(crate) right: String,
 }
 
+impl Difference {
+    /// Members of one ensemble differ.
+    pub(crate) fn apart(why: String) -> Difference {
+        Difference {
+            signature: "members of an ensemble".into(),
+            origin: None,
+            place: "after the case".into(),
+            left: why,
+            right: "the same tree everywhere".into(),
+        }
+    }
+}
+
 struct Conn {
     link: Link,
     /// Steps without an answer, with their operations.
@@ -92,6 +105,25 @@ impl Pair {
             sides: [left.context("left")?, right.context("right")?],
             lockstep,
         })
+    }
+
+    /// Takes the members out of the node of the configuration, where each ensemble has its own ports.
+    pub(crate) fn forget_members(&mut self) -> Result<()> {
+        let set = Request::SetData(SetDataRequest {
+            path: Some("/zookeeper/config".into()),
+            data: Some(Vec::new().into()),
+            version: -1,
+        });
+        let frames = [Req::new(0, &set)];
+        for side in &mut self.sides {
+            side.control_send(&frames);
+            let done = side.control_read(&frames);
+            ensure!(
+                matches!(done[..], [Norm::Reply { err: 0, .. }]),
+                "the configuration cannot be emptied: {done:?}"
+            );
+        }
+        Ok(())
     }
 
     /// Connects again after a restart of the servers. What the connections got before is taken

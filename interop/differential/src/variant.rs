@@ -13,6 +13,8 @@ pub(crate) struct Variant {
     pub(crate) expiry: bool,
     /// Writes are not pipelined, because quotas are enforced on what is applied.
     pub(crate) lockstep: bool,
+    /// Ensembles run it: nothing in it changes the members.
+    pub(crate) ensembles: bool,
 }
 
 /// Sweeps of containers take zxids at times of their own, so none happens here; disks are not
@@ -32,6 +34,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         share: 60,
         expiry: true,
         lockstep: false,
+        ensembles: true,
     },
     Variant {
         name: "quota",
@@ -43,6 +46,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         share: 15,
         expiry: false,
         lockstep: true,
+        ensembles: true,
     },
     Variant {
         name: "open",
@@ -56,6 +60,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         share: 25,
         expiry: false,
         lockstep: false,
+        ensembles: false,
     },
 ];
 

@@ -12,6 +12,10 @@ final class Broker {
     private Process process;
 
     Broker(int id, Path dir, String zookeeper) throws IOException {
+        this(id, dir, zookeeper, SESSION_TIMEOUT_MS);
+    }
+
+    Broker(int id, Path dir, String zookeeper, int sessionTimeoutMs) throws IOException {
         this.id = id;
         this.dir = dir;
         this.properties = dir.resolve("broker-" + id + ".properties");
@@ -39,7 +43,7 @@ final class Broker {
                 authorizer.class.name=kafka.security.authorizer.AclAuthorizer
                 super.users=User:ANONYMOUS
                 allow.everyone.if.no.acl.found=true
-                """.formatted(id, dir.resolve("broker-" + id), zookeeper, SESSION_TIMEOUT_MS,
+                """.formatted(id, dir.resolve("broker-" + id), zookeeper, sessionTimeoutMs,
                 Acls.USER, Acls.PASSWORD));
     }
 

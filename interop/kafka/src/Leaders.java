@@ -12,35 +12,42 @@ import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.NewTopic;
 
 /**
- * Kafka in ZooKeeper mode on an ensemble of three: two brokers, a producer that never pauses, and SIGKILL for the
- * leader of the ensemble, again and again; in the end each server was killed.
+ * Kafka in ZooKeeper mode on an ensemble of three that moves: two brokers, a producer and a consumer that never pause.
+ * The servers are Apache ZooKeeper and become the kind under test, one after the other; then SIGKILL for the leader of
+ * the ensemble, again and again, until each server was killed; then the way back. No broker loses its session.
  *
- * <p>Arguments: the path of server.sh, the kind of server, a directory for the brokers, PORT=DIR of each of the
- * three servers, and further lines of their zoo.cfg.
+ * <p>Arguments: the path of server.sh, the kind under test, a directory for the brokers, PORT=DIR of each of the
+ * three servers, which run as Apache ZooKeeper, and further lines of their zoo.cfg.
  */
 public final class Leaders {
-    private static final Duration LIMIT = Duration.ofSeconds(40);
+    private static final Duration LIMIT = Duration.ofSeconds(120);
     private static final String ORDERS = "orders";
     private static final short REPLICAS = 2;
     private static final int LEADERS = 3;
+    private static final String FIRST = "java";
+    /** No broker may lose its session while a server is away, also on a machine that stands still for seconds. */
+    private static final int BROKER_SESSION_MS = 40_000;
 
     private final Checks checks = new Checks();
     private final List<Server> servers = new ArrayList<>();
     private final List<Broker> brokers;
     private final Tree tree;
+    private final String kind;
     private Load load;
+    private Reader reader;
 
     private Leaders(String[] args) throws Exception {
         List<String> words = List.of(args);
         List<String> settings = words.subList(6, words.size());
         for (String place : words.subList(3, 6)) {
             int equals = place.indexOf('=');
-            servers.add(new Server(Path.of(args[0]), args[1], Integer.parseInt(place.substring(0, equals)),
+            servers.add(new Server(Path.of(args[0]), FIRST, Integer.parseInt(place.substring(0, equals)),
                     Path.of(place.substring(equals + 1)), settings));
         }
         String all = servers.stream().map(Server::address).collect(Collectors.joining(","));
         Path dir = Path.of(args[2]);
-        brokers = List.of(new Broker(1, dir, all), new Broker(2, dir, all));
+        kind = args[1];
+        brokers = List.of(new Broker(1, dir, all, BROKER_SESSION_MS), new Broker(2, dir, all, BROKER_SESSION_MS));
         tree = new Tree(all);
     }
 
@@ -53,6 +60,7 @@ public final class Leaders {
     private boolean run() {
         try {
             brokersStart();
+            moved("move", kind);
             Set<Server> spared = new LinkedHashSet<>(servers);
             for (int kill = 1; kill <= LEADERS; kill++) {
                 Server leader = leader("kill-" + kill);
@@ -63,6 +71,7 @@ public final class Leaders {
             for (Server server : spared) {
                 killed("kill-of-a-follower", server);
             }
+            moved("move-back", FIRST);
             everythingKept();
         } catch (Checks.Failed e) {
             checks.fail(e.check, e.getMessage());
@@ -87,7 +96,29 @@ public final class Leaders {
             create(admin, ORDERS);
         }
         load = new Load(ORDERS, endpoints());
+        reader = new Reader(ORDERS, endpoints());
         awaitMessages("produce", 500);
+    }
+
+    /** Each server becomes another kind, the leader last, as an operator does it. */
+    private void moved(String name, String to) throws Exception {
+        Server last = leader(name);
+        List<Server> order = new ArrayList<>(servers);
+        order.remove(last);
+        order.add(last);
+        for (Server server : order) {
+            String step = name + "-" + (order.indexOf(server) + 1);
+            Map<String, Tree.Life> before = lives();
+            int epoch = tree.controllerEpoch();
+            checks.say("%s: %s, %s, becomes %s; %d messages acknowledged", step, server.address(), server.kind(), to,
+                    load.acknowledged());
+            server.stop();
+            awaitMessages(step + "-produce-without-it", 200);
+            server.become(to);
+            server.start();
+            kept(step, before, epoch);
+        }
+        leader(name + "-behind-it");
     }
 
     private void killed(String name, Server victim) throws Exception {
@@ -106,7 +137,14 @@ public final class Leaders {
         Server next = leader(name);
         checks.check(name + "-another-leads", next != victim, () -> next.address() + " leads and is dead");
         victim.start();
+        kept(name, before, epoch);
+    }
+
+    /** Messages go on with all servers, and nobody had to start anew. */
+    private void kept(String name, Map<String, Tree.Life> before, int epoch) throws Exception {
         awaitMessages(name + "-produce-with-all", 300);
+        int read = reader.count();
+        checks.await(name + "-consume", LIMIT, () -> reader.count() > read, () -> reader.error());
         checks.equal(name + "-sessions-and-controller-kept", before, lives());
         checks.equal(name + "-controller-epoch-kept", epoch, tree.controllerEpoch());
         for (Broker broker : brokers) {
@@ -117,6 +155,9 @@ public final class Leaders {
 
     private void everythingKept() throws Exception {
         load.stop();
+        checks.await("the-consumer-has-all", LIMIT, () -> reader.count() >= load.acknowledged(), () -> reader.count());
+        reader.stop();
+        checks.check("no-poll-failed", reader.error() == null, () -> "" + reader.error());
         checks.check("no-send-failed", load.error() == null, () -> "" + load.error());
         String wrong = Load.compare(load.promised(), Load.readAll(ORDERS, endpoints(), LIMIT));
         checks.say("%d messages were acknowledged", load.acknowledged());

@@ -9,7 +9,7 @@ import java.util.List;
 /** The ZooKeeper server under test, through interop/server.sh. */
 final class Server {
     private final Path script;
-    private final String kind;
+    private String kind;
     private final int port;
     private final Path dir;
     private final List<String> settings;
@@ -31,6 +31,20 @@ final class Server {
         List<String> words = new ArrayList<>(List.of("start", kind, Integer.toString(port), dir.toString()));
         words.addAll(settings);
         call(words.toArray(String[]::new));
+    }
+
+    /** What the next start starts, on the same data. */
+    void become(String kind) {
+        this.kind = kind;
+    }
+
+    String kind() {
+        return kind;
+    }
+
+    /** SIGTERM, as an operator ends it. */
+    void stop() throws IOException, InterruptedException {
+        call("stop", dir.toString());
     }
 
     /** SIGKILL: whatever the server had acknowledged must be on disk by itself. */

@@ -1,17 +1,19 @@
-"""The whole move: members of a live ensemble change their kind one after the other, and back, on their own data
-directories, under clients that must not notice more than a reconnect."""
+"""Clients that live through a move; those in Python are here, those in Java and Go are programs."""
 
 import logging
+import os
+import queue
+import subprocess
 import threading
-import time
 
 from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import KazooException
 
-from checks import Writer, same_trees
-from members import Session, eventually, require, same, wire
+from members import DEADLINE_S, Failure, Session, eventually, require, same, wire
 
-SESSION_S = 40
+HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = os.environ["INTEROP_OUT"]
+SESSION_S = 60
 
 
 class Keeper:
@@ -183,73 +185,54 @@ class Locks:
             client.close()
 
 
-def the_whole_move(ensemble, dice, kinds):
-    """All voters become `kinds[0]`, then `kinds[1]`, and so on; one of them is killed on the way."""
-    voters = ensemble.voters
-    writers = [Writer(ensemble, number, "/mover-%d" % number) for number in range(3)]
-    parties = writers + [Keeper(ensemble, 1), Keeper(ensemble, 2), Watcher(ensemble, 3, "/mover-0")]
-    for writer in writers:
-        writer.thread.start()
-    eventually(lambda: all(writer.acknowledged > 10 or writer.wrong for writer in writers), "writes")
-    for party in parties[len(writers):]:
-        party.thread.start()
-    locks = Locks(ensemble)
-    start = time.monotonic()
-    planned = 0
-    try:
-        for kind in kinds:
-            order = list(voters)
-            dice.shuffle(order)
-            killed = dice.choice(order)
-            for member in order:
-                for writer in writers:
-                    writer.gap = 0
-                member.stop()
-                member.kind = kind
-                ensemble.start(member)
-                go_on(ensemble, parties, writers, locks)
-                planned = max(planned, max(writer.gap for writer in writers))
-                if member is killed:
-                    victim = dice.choice(voters)
-                    victim.kill()
-                    ensemble.start(victim)
-                    go_on(ensemble, parties, writers, locks)
-        for writer in writers:
-            writer.end()
-        watcher = parties[-1]
-        last = eventually(lambda: version_of(voters[0], watcher.watched), "the version of %s" % watcher.watched)
-        eventually(lambda: watcher.wrong or watcher.version == last, lambda: "the watcher is at %d, the node at %d" % (
-            watcher.version, last))
-        for party in parties:
-            party.end()
-        locks.end()
-    finally:
-        for party in parties:
-            party.ending.set()
-        locks.close()
-    for party in parties:
-        for member in ensemble.running():
-            party.settle(member)
-    same_trees(ensemble)
-    return "%d acknowledged writes and %d events in %.0f s, the longest gap of a planned step %.2f s" % (
-        sum(writer.acknowledged for writer in writers), parties[-1].events, time.monotonic() - start, planned)
+class Program:
+    """Clients in another language: see `src/Mover.java` and `mover.go`."""
+
+    def __init__(self, name, command, ensemble, folder):
+        self.name = name
+        self.lines = queue.Queue()
+        self.wrong = None
+        hosts = ",".join("127.0.0.1:%d" % member.port for member in ensemble.members)
+        self.words = os.path.join(folder, name + ".log")
+        with open(self.words, "wb") as log:
+            self.process = subprocess.Popen(
+                [*command, hosts, "/" + name, str(SESSION_S * 1000)], text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            if line.startswith("FAIL"):
+                self.wrong = Failure("%s: %s" % (self.name, line.strip()))
+            self.lines.put(line.strip())
+        self.wrong = self.wrong or Failure("%s has ended" % self.name)
+        self.lines.put("")
+
+    def answer(self, word):
+        """What it says next, which must begin like that; as name to number."""
+        try:
+            line = self.lines.get(timeout=3 * DEADLINE_S)
+        except queue.Empty:
+            raise Failure("%s does not answer" % self.name) from None
+        if not line.startswith(word):
+            raise self.wrong or Failure("%s says %r instead of %s" % (self.name, line, word))
+        return {name: int(number) for name, _, number in (part.partition("=") for part in line.split()[1:])}
+
+    def ask(self, order, word):
+        try:
+            self.process.stdin.write(order + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass  # It says by itself why it has ended.
+        return self.answer(word)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
-def version_of(member, path):
-    client = member.client()
-    client.sync()
-    version = client.exists(path)["version"]
-    client.close()
-    return version
-
-
-def go_on(ensemble, parties, writers, locks):
-    """The ensemble is whole, and all clients go on."""
-    ensemble.whole()
-    before = [writer.acknowledged for writer in writers]
-    eventually(lambda: any(party.wrong for party in parties) or all(
-        writer.acknowledged > seen + 20 for writer, seen in zip(writers, before)), "writes go on")
-    for party in parties:
-        if party.wrong:
-            raise party.wrong
-    locks.step()
+def programs(ensemble, folder):
+    java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.log.level=OFF", "-cp",
+            ":".join((OUT + "/move/classes", OUT + "/curator/lib/*", OUT + "/oracle/lib", OUT + "/oracle/lib/*")),
+            "Mover"]
+    return [Program("java", java, ensemble, folder), Program("go", [OUT + "/move/mover"], ensemble, folder)]
