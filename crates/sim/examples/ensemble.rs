@@ -1,6 +1,10 @@
 //! Ensembles until the time is over, or one of them again.
 //!
-//! `ensemble [--for SECONDS] [--runs N] [--seed S] [--threads N]`: run `i` has the seed S + i.
+//! `ensemble [--for SECONDS] [--runs N] [--upto M] [--seed S] [--threads N]`: run `i` has the seed S + i.
+//! Without `--upto`, N runs at most, until the time is over; with it, N runs whatever time they take,
+//! and then others until the time is over, M in all at most. `--java none|some|mixed|only`: members of
+//! Java in no run, in those whose seed says so, beside others in all, alone in all (with the feature
+//! `mutations`).
 //! `ensemble --run SEED`: one run, with all that happened in it. `--shrink SEED` leaves out what the
 //! failure of that run does not need. `--tail N`: how many lines of the story are printed.
 
@@ -9,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use zooid_sim::ensemble::plan::Plan;
+use zooid_sim::ensemble::plan::{Mix, Plan};
 use zooid_sim::ensemble::run::{Failure, run, shrink};
 use zooid_sim::ensemble::world::Tally;
 
@@ -23,15 +27,31 @@ fn main() -> ExitCode {
     let (mut seconds, mut seed, mut threads, mut tail) = (60, 1, 1, 60);
     let mut runs = u64::MAX;
     let (mut only, mut small) = (None, None);
+    let (mut upto, mut mix) = (0, Mix::Some);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let Some(value) = args.next().and_then(|value| value.parse::<u64>().ok()) else {
+        let value = args.next().unwrap_or_default();
+        if arg == "--java" {
+            mix = match value.as_str() {
+                "none" => Mix::Pure,
+                "some" => Mix::Some,
+                "mixed" => Mix::All,
+                "only" => Mix::Java,
+                _ => {
+                    eprintln!("--java none|some|mixed|only");
+                    return ExitCode::from(2);
+                }
+            };
+            continue;
+        }
+        let Ok(value) = value.parse::<u64>() else {
             eprintln!("{arg} needs a number");
             return ExitCode::from(2);
         };
         match arg.as_str() {
             "--for" => seconds = value,
             "--runs" => runs = value,
+            "--upto" => upto = value,
             "--seed" => seed = value,
             "--threads" => threads = value,
             "--tail" => tail = value as usize,
@@ -39,7 +59,8 @@ fn main() -> ExitCode {
             "--shrink" => small = Some(value),
             _ => {
                 eprintln!(
-                    "what is {arg}? --for S, --runs N, --seed N, --threads N, --run N, --shrink N"
+                    "what is {arg}? --for S, --runs N, --upto N, --seed N, --threads N, --java WHO, \
+                     --run N, --shrink N"
                 );
                 return ExitCode::from(2);
             }
@@ -51,10 +72,10 @@ fn main() -> ExitCode {
         }
     }));
     if let Some(seed) = only {
-        return one(seed, tail);
+        return one(&plan(seed, mix), tail);
     }
     if let Some(seed) = small {
-        let plan = Plan::of(seed);
+        let plan = plan(seed, mix);
         return match run(&plan, false).failure {
             Some(why) => {
                 tell(&shrink(&plan, &why, 200), tail);
@@ -66,16 +87,31 @@ fn main() -> ExitCode {
             }
         };
     }
-    series(seconds, seed..seed.saturating_add(runs), threads, tail)
+    let seeds = Seeds {
+        always: seed..seed.saturating_add(runs.min(upto)),
+        end: seed.saturating_add(if upto > 0 { upto } else { runs }),
+    };
+    series(seconds, &seeds, mix, threads, tail)
 }
 
-fn one(seed: u64, tail: usize) -> ExitCode {
-    let plan = Plan::of(seed);
+/// The seeds of a series: the first ones whatever time it takes, then others until time is over.
+struct Seeds {
+    always: Range<u64>,
+    end: u64,
+}
+
+fn plan(seed: u64, mix: Mix) -> Plan {
+    let mut plan = Plan::of(seed);
+    plan.mix(mix);
+    plan
+}
+
+fn one(plan: &Plan, tail: usize) -> ExitCode {
     println!("{}", plan.summary());
     for fault in &plan.faults {
         println!("  {fault}");
     }
-    let outcome = run(&plan, true);
+    let outcome = run(plan, true);
     let from = outcome.story.len().saturating_sub(tail);
     for line in &outcome.story[from..] {
         println!("{line}");
@@ -103,9 +139,9 @@ struct Series {
     clippy::disallowed_methods,
     reason = "each run is in one thread and repeatable; the series is bounded by real time"
 )]
-fn series(seconds: u64, seeds: Range<u64>, threads: u64, tail: usize) -> ExitCode {
+fn series(seconds: u64, seeds: &Seeds, mix: Mix, threads: u64, tail: usize) -> ExitCode {
     let started = std::time::Instant::now();
-    let seed = seeds.start;
+    let seed = seeds.always.start;
     println!("seed {seed}, {seconds} s on {threads} threads");
     let all = Series {
         next: AtomicU64::new(seed),
@@ -116,12 +152,13 @@ fn series(seconds: u64, seeds: Range<u64>, threads: u64, tail: usize) -> ExitCod
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
-                while started.elapsed().as_secs() < seconds {
+                loop {
                     let seed = all.next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
+                    let late = started.elapsed().as_secs() >= seconds;
+                    if seed >= seeds.end || late && !seeds.always.contains(&seed) {
                         return;
                     }
-                    let outcome = run(&Plan::of(seed), false);
+                    let outcome = run(&plan(seed, mix), false);
                     all.runs.fetch_add(1, Ordering::Relaxed);
                     all.tally.lock().expect("no panic").add(&outcome.tally);
                     if let Some(why) = outcome.failure {
@@ -147,7 +184,7 @@ fn series(seconds: u64, seeds: Range<u64>, threads: u64, tail: usize) -> ExitCod
     for (n, (seed, why)) in failures.iter().enumerate() {
         println!("FAIL seed {seed}: {why}");
         if n == 0 {
-            tell(&shrink(&Plan::of(*seed), why, 100), tail);
+            tell(&shrink(&plan(*seed, mix), why, 100), tail);
         }
     }
     if failures.is_empty() && tally.hours() > ENOUGH_HOURS {

@@ -10,6 +10,7 @@ use zooid_proto::quorum::{FromLeader, FromLearner, Limits};
 use crate::boot::Params;
 use crate::election::{ElectionEvent, Elections, Vote};
 use crate::io::{ConnId, Effect, Port, Proposal, Sid};
+use crate::java::Model;
 use crate::learner::Masters;
 use crate::mutations::{Guard, without};
 use crate::out::Out;
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) want_snapshot: bool,
     /// An observer's: whom it goes to.
     pub(crate) masters: Masters,
+    /// In simulations: whom this peer takes after.
+    pub(crate) model: Model,
     told_at: Option<u64>,
     untold: u64,
 }
@@ -80,6 +83,7 @@ impl Core {
             leaving: None,
             want_snapshot: false,
             masters: Masters::default(),
+            model: Model::default(),
             told_at: None,
             untold: 0,
         }

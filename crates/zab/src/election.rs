@@ -8,6 +8,8 @@ use zooid_proto::vote::{Notification, PeerState};
 
 use crate::boot::Params;
 use crate::io::ConnId;
+#[cfg(feature = "mutations")]
+use crate::java::Model;
 use crate::links::{LinkEvent, Links};
 use crate::out::Out;
 use crate::quorum::Verifier;
@@ -39,6 +41,12 @@ impl Elections {
             fle: FastLeaderElection::new(params, committed, seen.clone()),
             seen,
         }
+    }
+
+    /// See [`Peer::imitate`](crate::Peer::imitate).
+    #[cfg(feature = "mutations")]
+    pub(crate) fn imitate(&mut self, model: Model) {
+        self.fle.model = model;
     }
 
     /// Whether a connection is one of those: accepted or dialed for votes, and not closed.

@@ -12,6 +12,7 @@ use zooid_proto::zxid::make;
 use crate::core::Core;
 use crate::handler::{Handler, Stage};
 use crate::io::{ConnId, Sid};
+use crate::mutations::{Guard, without};
 
 /// Connections of learners at most: those that are configured are far fewer, and each stranger may
 /// hold a packet in memory.
@@ -131,12 +132,18 @@ impl Handlers {
         let handler = self.at(conn);
         handler.stage = Stage::Syncing;
         let top = core.store.applied();
+        let late = newleader_comes_last(handler, core);
         crate::sync::send(core, conn, handler.sid, position, top);
-        let packet = FromLeader::NewLeader {
-            zxid: make(epoch, 0),
-            config: Some(core.last_seen().text().into()),
-        };
-        core.tell_learner(conn, &packet);
+        if !late {
+            newleader(conn, epoch, core);
+        }
+    }
+
+    /// NEWLEADER behind what is outstanding, for members that send it so late.
+    pub(crate) fn bring_in(&mut self, conn: ConnId, epoch: i64, core: &mut Core) {
+        if newleader_comes_last(self.at(conn), core) {
+            newleader(conn, epoch, core);
+        }
     }
 
     /// UPTODATE.
@@ -401,4 +408,18 @@ pub(crate) trait Master {
             }
         }
     }
+}
+
+/// Java sends a follower what is outstanding before NEWLEADER; its learners of 3.8 then fail over the
+/// COMMIT between NEWLEADER and UPTODATE (ZOOKEEPER-4394).
+fn newleader_comes_last(handler: &Handler, core: &Core) -> bool {
+    !handler.observer && (core.model.is_java() || without(Guard::OutstandingBehind))
+}
+
+fn newleader(conn: ConnId, epoch: i64, core: &mut Core) {
+    let packet = FromLeader::NewLeader {
+        zxid: make(epoch, 0),
+        config: Some(core.last_seen().text().into()),
+    };
+    core.tell_learner(conn, &packet);
 }

@@ -202,16 +202,18 @@ impl Leader {
         for entry in &mut self.outstanding {
             entry.tracker = retracted(&entry.tracker, sid);
         }
-        if observer || without(Guard::OutstandingForwarded) {
-            return;
-        }
-        let mut after = core.store.applied();
+        let forwarded = !observer && !without(Guard::OutstandingForwarded);
+        let mut after = match forwarded {
+            true => core.store.applied(),
+            false => i64::MAX,
+        };
         while let Some(proposal) = core.store.history().next_after(after).cloned() {
             after = proposal.zxid;
             let handler = self.handlers.at(conn);
             handler.unacked.push_back((proposal.zxid, core.now));
             send_proposal(core, conn, &proposal);
         }
+        self.handlers.bring_in(conn, epoch, core);
     }
 
     /// Takes the proof that the own history and the epoch are on the disk.
@@ -277,7 +279,7 @@ impl Leader {
             core.fatal(why);
             return;
         }
-        if counter(zxid) == u32::MAX {
+        if counter(zxid) == core.model.last_counter() {
             // The last number of an epoch is never given (ZOOKEEPER-1277).
             core.leave(Next::Look, "the numbers of this epoch are used up");
             return;
@@ -706,7 +708,8 @@ impl Master for Leader {
 
     fn lost(&mut self, conn: ConnId, replaced: bool, core: &mut Core) {
         self.syncs.retain(|sync| sync.1 != conn);
-        if !replaced && self.phase != Phase::Broadcast && !self.may_be_established(core) {
+        let deserted = !replaced && self.phase != Phase::Broadcast;
+        if deserted && !self.may_be_established(core) && !core.model.is_java() {
             // Those that are left may have lost their voter for good: a tick for it to come back,
             // not all of initLimit.
             let at = core.now + core.params.tick_ms;

@@ -1,5 +1,6 @@
 //! Following and observing: discovery, synchronisation and broadcast from a learner's side.
 
+mod java;
 mod observers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +34,10 @@ const PATIENCE_MS: u64 = 2_000;
 
 /// Between two tries, ms. Java: 100. A refusal costs nothing, and a leader binds its port for good.
 const RETRY_MS: u64 = 25;
+
+/// The same of a member of Java: five tries with so many ms between them.
+const JAVA_RETRY_MS: u64 = 100;
+const JAVA_PATIENCE_MS: u64 = 500;
 
 /// How far a learner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +98,10 @@ pub(crate) struct Learner {
     /// Questions about sessions, oldest first.
     asked: VecDeque<Asked>,
     observers: Handlers,
+    /// A member of Java: what it was sent before UPTODATE and has not logged, and which of that is
+    /// committed.
+    unlogged: VecDeque<Proposal>,
+    committed: VecDeque<(i64, Option<Sid>)>,
 }
 
 impl Learner {
@@ -103,6 +112,10 @@ impl Learner {
             limit => limit,
         };
         let observer = core.is_observer();
+        let patience_ms = match core.model.is_java() {
+            true => JAVA_PATIENCE_MS,
+            false => PATIENCE_MS,
+        };
         let mut learner = Learner {
             vote,
             observer,
@@ -110,7 +123,7 @@ impl Learner {
             master: vote.leader,
             conn: None,
             connected: false,
-            give_up_at: core.now + core.ticks(limit).min(PATIENCE_MS),
+            give_up_at: core.now + core.ticks(limit).min(patience_ms),
             retry_at: None,
             heard: core.now,
             decoder: Some(PacketDecoder::new(core.limits())),
@@ -125,6 +138,8 @@ impl Learner {
             syncs: VecDeque::new(),
             asked: VecDeque::new(),
             observers: Handlers::new(core),
+            unlogged: VecDeque::new(),
+            committed: VecDeque::new(),
         };
         info!(
             sid = core.params.sid,
@@ -214,9 +229,15 @@ impl Learner {
         }
         self.conn = None;
         // A server that does not know yet that it leads closes, or refuses.
-        if matches!(self.phase, Phase::Connecting | Phase::Introduced) && core.now < self.give_up_at
-        {
-            self.dial_next(RETRY_MS, core);
+        let (again, wait_ms) = match core.model.is_java() {
+            true => (self.phase == Phase::Connecting, JAVA_RETRY_MS),
+            false => {
+                let again = matches!(self.phase, Phase::Connecting | Phase::Introduced);
+                (again, RETRY_MS)
+            }
+        };
+        if again && core.now < self.give_up_at {
+            self.dial_next(wait_ms, core);
             return;
         }
         core.leave(Next::Look, format!("server {} is gone", self.master));
@@ -456,7 +477,8 @@ impl Learner {
     /// A transaction goes into history and log at once; what is acknowledged when is another
     /// question.
     fn proposal(&mut self, proposal: Proposal, core: &mut Core) {
-        let (zxid, end) = (proposal.zxid, core.store.end());
+        let end = self.unlogged.back().map(|last| last.zxid);
+        let (zxid, end) = (proposal.zxid, end.unwrap_or(core.store.end()));
         if zxid <= self.in_snapshot && self.phase != Phase::Live {
             return;
         }
@@ -474,6 +496,14 @@ impl Learner {
         if core.leaving.is_some() {
             return;
         }
+        if core.model.is_java() && self.phase != Phase::Live {
+            self.unlogged.push_back(proposal);
+            return;
+        }
+        self.append(proposal, core);
+    }
+
+    fn append(&mut self, proposal: Proposal, core: &mut Core) {
         let pending = core.store.append(proposal, &mut core.out);
         if !self.observer {
             self.acks.push_back(pending);
@@ -486,6 +516,9 @@ impl Learner {
     fn commit(&mut self, zxid: i64, designated: Option<Sid>, core: &mut Core) {
         if self.phase == Phase::Entering && without(Guard::EarlyCommitKept) {
             return;
+        }
+        if core.model.is_java() && self.phase != Phase::Live {
+            return self.java_commit(zxid, designated, core);
         }
         let applied = core.store.applied();
         let next = core.store.history().next_after(applied);
@@ -507,11 +540,16 @@ impl Learner {
                 return core.leave(Next::Look, why);
             }
         }
+        self.apply(zxid, designated, core);
+    }
+
+    /// Applies what is next, and takes the configuration into force that it may be.
+    fn apply(&mut self, zxid: i64, designated: Option<Sid>, core: &mut Core) {
         let proposal = core.store.apply_next(&mut core.out);
         let proposal = proposal.expect("it was looked at");
         self.inform(&proposal, designated, core);
         // What comes committed within the initial history is acknowledged by the ACK of NEWLEADER.
-        if self.phase == Phase::Syncing {
+        if self.phase == Phase::Syncing && !core.model.is_java_38() {
             self.acks.retain(|pending| *pending.value() != zxid);
         }
         let Some(designated) = designated else {
@@ -548,6 +586,9 @@ impl Learner {
                     return core.leave(Next::Look, why);
                 }
             }
+        }
+        if core.model.is_java() {
+            self.java_new_leader(core);
         }
         self.phase = Phase::Entering;
         let pending = core.store.enter_epoch(self.epoch, &mut core.out);
@@ -600,6 +641,9 @@ impl Learner {
             core.store.end()
         );
         self.take_observers(core);
+        if core.model.is_java() {
+            self.java_up_to_date(core);
+        }
     }
 
     fn ping(&mut self, zxid: i64, core: &mut Core) {
@@ -626,7 +670,10 @@ impl Learner {
             self.send_ack(durable, core);
         }
         // Nothing overtakes the ACK of NEWLEADER (ZOOKEEPER-4685).
-        let acknowledged = matches!(self.phase, Phase::Entering | Phase::Live);
+        let acknowledged = match core.model.is_java() {
+            true => self.phase == Phase::Live,
+            false => matches!(self.phase, Phase::Entering | Phase::Live),
+        };
         while acknowledged
             && self.entering.is_none()
             && let Some(pending) = self.acks.front()

@@ -11,6 +11,10 @@ mod handlers;
 mod history;
 mod incoming;
 pub mod io;
+#[cfg(feature = "mutations")]
+pub mod java;
+#[cfg(not(feature = "mutations"))]
+mod java;
 mod leader;
 mod learner;
 mod links;

@@ -21,6 +21,8 @@ pub enum Guard {
     OwnAckAfterFlush,
     /// A learner that joins is sent what is outstanding.
     OutstandingForwarded,
+    /// What is outstanding goes behind NEWLEADER, and not before it as Java sends it.
+    OutstandingBehind,
     /// COMMIT between NEWLEADER and UPTODATE counts.
     EarlyCommitKept,
     /// Nothing is served from the log over a state that came whole.

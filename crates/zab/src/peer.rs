@@ -101,6 +101,19 @@ impl Peer {
         peer
     }
 
+    /// From now on this peer does what a member of Java does, for simulations.
+    #[cfg(feature = "mutations")]
+    pub fn imitate(&mut self, java: crate::java::Java) {
+        self.core.model.java = Some(java);
+        self.core.elections.imitate(self.core.model);
+    }
+
+    /// An epoch of this leader ends with this counter, for simulations: a real one has 2^32.
+    #[cfg(feature = "mutations")]
+    pub fn end_epochs_at(&mut self, counter: u32) {
+        self.core.model.last_counter = Some(counter);
+    }
+
     /// Takes in what has happened, at `now` (ms, never less than before).
     pub fn handle(&mut self, input: Input<'_>, now: u64) {
         self.core.now = self.core.now.max(now);
@@ -177,7 +190,7 @@ impl Peer {
             }
             (Input::LogStartsAt { zxid }, _) => core.store.starts_at(zxid),
             (Input::Tick, _) => self.tick(),
-            (Input::Stop, State::Leading(leader)) => leader.stop(core),
+            (Input::Stop, State::Leading(leader)) if !core.model.is_java() => leader.stop(core),
             (Input::Stop, _) => core.leave(Next::Stop, "the server stops"),
             (Input::Propose(proposal), State::Leading(leader)) => leader.propose(proposal, core),
             (Input::LearnerSync { conn }, State::Leading(leader)) => {
@@ -216,7 +229,7 @@ impl Peer {
         match (port, &mut self.state) {
             (Port::Election, _) => core.elections.accepted(conn, core.now, &mut core.out),
             (Port::Quorum, State::Leading(leader)) => leader.accept(conn, core),
-            (Port::Quorum, State::Looking | State::Draining(_)) => {
+            (Port::Quorum, State::Looking | State::Draining(_)) if !core.model.is_java() => {
                 if self.parked.len() >= MAX_PARKED {
                     core.refuse(conn, "too many connections");
                     return;
@@ -408,6 +421,7 @@ impl Peer {
                 debug!("server {sid} is looking again");
                 if let State::Leading(leader) = &self.state
                     && !leader.is_established()
+                    && !self.core.model.is_java()
                 {
                     let why = "those who voted for it look for another leader";
                     self.core.leave(Next::Look, why);

@@ -2,6 +2,7 @@
 
 use tracing::info;
 use zooid_proto::quorum::FromLeader;
+use zooid_proto::zxid::counter;
 
 use crate::core::Core;
 use crate::history::SyncPlan;
@@ -9,7 +10,10 @@ use crate::io::{ConnId, Effect, Sid};
 
 /// Decides, and sends DIFF, TRUNC or SNAP with all up to `top` behind `position`.
 pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: i64) {
-    let plan = core.store.history().plan(position, top);
+    let mut plan = core.store.history().plan(position, top);
+    if core.model.is_java() && position > top && counter(position) == 0 {
+        plan = SyncPlan::Snap;
+    }
     let (name, packet, after) = match plan {
         SyncPlan::Diff { zxid, after } => ("DIFF", FromLeader::Diff { zxid }, after),
         SyncPlan::Trunc { zxid } => ("TRUNC", FromLeader::Trunc { zxid }, zxid),

@@ -13,6 +13,7 @@ use zooid_proto::vote::{MAX_FRAME, Notification, PeerState};
 
 use crate::boot::Params;
 use crate::io::Sid;
+use crate::java::Model;
 use crate::mutations::{Guard, without};
 use crate::quorum::{Tracker, Verifier};
 
@@ -136,6 +137,7 @@ pub(crate) struct FastLeaderElection {
     min_notification_ms: u64,
     max_notification_ms: u64,
     reconfig: bool,
+    pub(crate) model: Model,
 
     committed: Arc<Verifier>,
     seen: Option<Arc<Verifier>>,
@@ -193,6 +195,7 @@ impl FastLeaderElection {
             min_notification_ms: params.min_notification_ms.max(1),
             max_notification_ms: params.max_notification_ms.max(1),
             reconfig: params.reconfig,
+            model: Model::default(),
             electorate: BTreeSet::new(),
             config: String::new(),
             committed,
@@ -615,6 +618,11 @@ impl FastLeaderElection {
                     .get(sid)
                     .is_some_and(|b| b.fresh && b.agrees(&own))
         };
+        if self.model.is_java() {
+            // It always waits, and anew behind each notification.
+            self.decide_at = Some(now.saturating_add(self.finalize_wait_ms));
+            return;
+        }
         if self.electorate.iter().all(silent) {
             return self.decide(self.proposal, supporters, step);
         }

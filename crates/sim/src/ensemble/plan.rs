@@ -111,6 +111,38 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Whose behaviour a server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Member {
+    /// Ours.
+    #[default]
+    Zooid,
+    /// That of Apache ZooKeeper 3.8.6.
+    Java38,
+    /// That of Apache ZooKeeper 3.9.5.
+    Java39,
+}
+
+impl Member {
+    /// Whether it is a Java.
+    pub fn is_java(self) -> bool {
+        self != Member::Zooid
+    }
+}
+
+/// Which runs have members of Java.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mix {
+    /// None.
+    Pure,
+    /// Those whose seed says so.
+    Some,
+    /// All, beside members of Zooid.
+    All,
+    /// All, and nobody else.
+    Java,
+}
+
 /// A run.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -158,6 +190,10 @@ pub struct Plan {
     pub purging: u64,
     /// Faults that do not come from the seed.
     pub scripted: Vec<Fault>,
+    /// Whose behaviour the servers have; those behind its end are ours.
+    pub kinds: Vec<Member>,
+    /// An epoch ends with this counter; 0: with the last one that there is.
+    pub last_counter: u32,
     /// A guard that is taken away to see whether that is found.
     pub without: Option<Guard>,
     /// What goes wrong.
@@ -166,6 +202,7 @@ pub struct Plan {
 
 const SHAPE: u64 = 0x5AFE;
 const FAULTS: u64 = 0xFA17;
+const JAVA: u64 = 0x1A7A;
 
 impl Plan {
     /// The plan of a seed.
@@ -208,12 +245,41 @@ impl Plan {
             filler: dice.of(&[0, 2_000, 40_000]),
             purging: dice.any() | dice.any(),
             scripted: Vec::new(),
+            kinds: Vec::new(),
+            last_counter: 0,
             without: None,
             faults: Vec::new(),
         };
         plan.keep_up();
         plan.faults = faults(&plan, minutes);
+        // One in three is mixed.
+        if cfg!(feature = "mutations") && hash(seed, JAVA, 0).is_multiple_of(3) {
+            plan.mix(Mix::All);
+        }
         plan
+    }
+
+    /// Makes some of the servers members of Java, or none, or all.
+    pub fn mix(&mut self, mix: Mix) {
+        let servers = self.servers() as u64;
+        let all = (1 << servers) - 1;
+        let java = match mix {
+            Mix::Pure => 0,
+            Mix::Some => return,
+            Mix::All => 1 + hash(self.seed, JAVA, 1) % (all - 1),
+            Mix::Java => all,
+        };
+        let member = |n| match (java >> n & 1, hash(self.seed, JAVA, 2 + n) % 2) {
+            (0, _) => Member::Zooid,
+            (_, 0) => Member::Java38,
+            _ => Member::Java39,
+        };
+        self.kinds = (0..servers).map(member).collect();
+    }
+
+    /// Whose behaviour a server has.
+    pub fn kind(&self, s: usize) -> Member {
+        self.kinds.get(s).copied().unwrap_or(Member::Zooid)
     }
 
     /// Where ways and disks take longer than the limits allow, nobody could stay up to date.
@@ -240,6 +306,7 @@ impl Plan {
         plan.storm_us = 60_000_000;
         plan.calm_us = plan.tick_ms * 100_000 + 30_000_000;
         plan.reconfig = false;
+        plan.mix(Mix::Pure);
         shape(&mut plan);
         plan.clocks.resize(plan.servers(), 0);
         plan.keep_up();

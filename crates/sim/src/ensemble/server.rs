@@ -15,6 +15,9 @@ use super::history::Chain;
 use super::lead::{Item, Lead};
 use super::machine::Machine;
 use super::net::LinkId;
+#[cfg(feature = "mutations")]
+use super::plan::Member;
+use super::plan::Plan;
 use super::scenarios::Driver;
 use super::world::{Event, World};
 use crate::dice::hash;
@@ -95,6 +98,32 @@ impl Server {
         let role = self.process.as_ref().map(|process| process.role);
         matches!(role, Some(Role::Leading { serving: true, .. }))
     }
+}
+
+/// A peer of the kind that the plan has here.
+fn new_peer(plan: &Plan, s: usize, boot: Boot, now_ms: u64) -> Peer {
+    #[cfg_attr(
+        not(feature = "mutations"),
+        allow(unused_mut, reason = "nothing changes it")
+    )]
+    let mut peer = Peer::new(boot, now_ms);
+    #[cfg(feature = "mutations")]
+    {
+        match plan.kind(s) {
+            Member::Zooid => {}
+            Member::Java38 => peer.imitate(zooid_zab::java::Java::V3_8),
+            Member::Java39 => peer.imitate(zooid_zab::java::Java::V3_9),
+        }
+        if plan.last_counter > 0 {
+            peer.end_epochs_at(plan.last_counter);
+        }
+    }
+    #[cfg(not(feature = "mutations"))]
+    assert!(
+        !plan.kind(s).is_java() && plan.last_counter == 0,
+        "only with the feature `mutations`"
+    );
+    peer
 }
 
 pub(super) fn serving(role: Role) -> bool {
@@ -194,7 +223,7 @@ impl World {
         });
         self.configurations.starts(s);
         let process = Process {
-            peer: Peer::new(boot, now_ms),
+            peer: new_peer(&self.plan, s, boot, now_ms),
             machine,
             conns: BTreeMap::new(),
             accepted: 0,
@@ -661,7 +690,15 @@ impl World {
                     .and_then(|()| self.order.established(epoch, chain, &self.histories))
                     .and_then(|()| self.held_by_quorum(s, epoch));
             }
-            Role::Following { .. } => self.mark("a follower serves"),
+            Role::Following { leader, .. } => {
+                self.mark("a follower serves");
+                let leads = self.plan.kind(leader as usize - 1).is_java();
+                match (self.plan.kind(s).is_java(), leads) {
+                    (true, false) => self.mark("a member of Java follows one of Zooid"),
+                    (false, true) => self.mark("a member of Zooid follows one of Java"),
+                    _ => {}
+                }
+            }
             Role::Observing { .. } => self.mark("an observer serves"),
             Role::Looking => {}
         }
@@ -706,6 +743,7 @@ impl World {
     /// Looks at what is sent on a quorum port.
     fn said(&mut self, s: usize, link: LinkId, side: usize, bytes: &[u8]) {
         let (now_life, other) = ((s, self.servers[s].life), self.other_life(link, side));
+        let kind = self.plan.kind(s);
         let Some(connection) = self.net.link(link) else {
             return;
         };
@@ -715,7 +753,7 @@ impl World {
         }
         self.tally.packets += 1;
         let master = connection.port == Port::ObserverMaster;
-        let said = match connection.talk.sends(side, bytes) {
+        let said = match connection.talk.sends(side, bytes, kind) {
             Ok(said) => said,
             Err(error) => {
                 return self.fail(format!("server {} side {side}: {error}", s + 1));

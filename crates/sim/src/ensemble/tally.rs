@@ -41,10 +41,18 @@ const MUST: &[&str] = &[
     "a server that joins",
 ];
 
+/// The same, where members of Java can be.
+const MIXED: &[&str] = &[
+    "a member of Java follows one of Zooid",
+    "a member of Zooid follows one of Java",
+    "a run with members of Java",
+];
+
 impl Tally {
     /// Adds another run.
     pub fn add(&mut self, other: &Tally) {
         self.time_us += other.time_us;
+        self.mixed_us += other.mixed_us;
         for (sum, count) in self.faults.iter_mut().zip(other.faults) {
             *sum += count;
         }
@@ -74,7 +82,13 @@ impl Tally {
 
     /// What must have been seen, and was not.
     pub fn missing(&self) -> Vec<String> {
-        let marks = MUST.iter().filter(|mark| !self.marks.contains_key(**mark));
+        let mixed = if cfg!(feature = "mutations") {
+            MIXED
+        } else {
+            &[]
+        };
+        let all = MUST.iter().chain(mixed);
+        let marks = all.filter(|mark| !self.marks.contains_key(**mark));
         let names = fault_names();
         let faults = (0..KINDS).filter(|n| self.faults[*n] == 0);
         let faults = faults.map(|n| format!("fault: {}", names[n]));
@@ -117,8 +131,9 @@ impl fmt::Display for Tally {
             .collect();
         writeln!(
             f,
-            "{:.1} ensemble-hours, {} faults: {}",
+            "{:.1} ensemble-hours ({:.1} of them with members of Java), {} faults: {}",
             self.hours(),
+            self.mixed_us as f64 / 3.6e9,
             self.faults.iter().sum::<u64>(),
             faults.join(", ")
         )?;
@@ -157,7 +172,7 @@ impl Plan {
         let last = self.faults.iter().map(|fault: &Fault| fault.at_us).max();
         format!(
             "seed {}: {} voters, {} observers, groups {:?}, tick {} ms, limits {}/{}, memory {}, \
-             ways {:?} us, disk {:?} us, {} clients, {} faults until {} s of {} s, reconfig {}",
+             ways {:?} us, disk {:?} us, {} clients, {} faults until {} s of {} s, reconfig {}, {:?}",
             self.seed,
             self.voters,
             self.observers,
@@ -172,7 +187,8 @@ impl Plan {
             self.faults.len(),
             last.unwrap_or(0) / 1_000_000,
             self.storm_us / 1_000_000,
-            self.reconfig
+            self.reconfig,
+            self.kinds
         )
     }
 }

@@ -61,6 +61,8 @@ pub(super) enum Event {
 pub struct Tally {
     /// Simulated time of ensembles, µs.
     pub time_us: u64,
+    /// That of them with members of Java.
+    pub mixed_us: u64,
     /// Faults by kind.
     pub faults: [u64; KINDS],
     /// Effects of peers.
@@ -612,6 +614,10 @@ impl World {
     /// L1: in the end all is well, all have one state, and clients have got on.
     fn end(&mut self) {
         self.tally.time_us += self.now_us;
+        if self.plan.kinds.iter().any(|kind| kind.is_java()) {
+            self.mark("a run with members of Java");
+            self.tally.mixed_us += self.now_us;
+        }
         if !self.is_well() {
             let roles: Vec<String> = self
                 .servers

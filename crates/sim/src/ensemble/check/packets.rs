@@ -7,10 +7,13 @@ use zooid_proto::quorum::{FromLeader, FromLearner, Limits, PacketDecoder};
 use zooid_proto::zxid::{counter, epoch};
 
 use super::order::follows;
+use crate::ensemble::plan::Member;
 
 /// One connection on the quorum port, as it was said on the side of each sender.
 #[derive(Debug, Default)]
 pub struct Talk {
+    /// What the learner is, and the leader.
+    kinds: [Member; 2],
     decoders: [Option<PacketDecoder>; 2],
     observer: bool,
     said_info: bool,
@@ -83,7 +86,8 @@ type Checked = Result<Said, String>;
 
 impl Talk {
     /// A learner (side 0) or a leader (side 1) sends bytes; what they say.
-    pub fn sends(&mut self, side: usize, bytes: &[u8]) -> Result<Vec<Said>, String> {
+    pub fn sends(&mut self, side: usize, bytes: &[u8], kind: Member) -> Result<Vec<Said>, String> {
+        self.kinds[side] = kind;
         let mut decoder = self.decoders[side]
             .take()
             .unwrap_or_else(|| PacketDecoder::new(Limits::new(1 << 20, None)));
@@ -194,8 +198,9 @@ impl Talk {
                     Some(epoch(zxid)) == self.epoch && counter(zxid) == 0,
                     "I10: of another epoch",
                 )?;
+                // Java sends what is outstanding before.
                 demand(
-                    self.pending.is_empty(),
+                    self.pending.is_empty() || self.kinds[1].is_java(),
                     "I10: the initial history is not committed",
                 )?;
                 self.new_leader = Some(zxid);
@@ -214,7 +219,7 @@ impl Talk {
                     demand(!self.observer, "I14: a proposal to an observer")?;
                 }
                 // Those of the initial history may be acknowledged one by one, too: 3.8.5 does that.
-                if Some(epoch(zxid)) == self.epoch {
+                if Some(epoch(zxid)) == self.epoch || self.kinds[0] == Member::Java38 {
                     self.sent.push_back(zxid);
                 }
                 let initial = self.new_leader.is_none();
