@@ -2,6 +2,7 @@
 
 mod bench;
 mod javaenv;
+mod migrate;
 mod serve;
 mod shell;
 mod verify;
@@ -46,6 +47,8 @@ enum Command {
     Cli(shell::ShellArgs),
     /// Put load on any ZooKeeper server and measure what it does.
     Bench(bench::BenchArgs),
+    #[allow(missing_docs, reason = "its arguments say what it is")]
+    Migrate(migrate::MigrateArgs),
 }
 
 /// Where the configuration comes from: options win over the file, the file over -D words, those
@@ -144,6 +147,7 @@ fn main() -> ExitCode {
             verify::run(sources, args.log_dir)
         }
         Some(Command::Cli(args)) => exit_code(shell::run(args)),
+        Some(Command::Migrate(args)) => exit_code(migrate::run(args)),
         Some(Command::Bench(args)) => exit_code(bench::run(args)),
     }
 }

@@ -88,9 +88,16 @@ macro_rules! line {
 }
 pub(crate) use line;
 
+/// What behind `srvr` asks for one line more, which tells Zooid from Java: nothing else does where only
+/// this word is allowed. Java answers as ever.
+const OWN_NAME: &[u8] = b"zooid";
+
 fn srvr(ask: &Ask<'_>) -> String {
     let mut out = version(ask);
     counters(ask, &mut out);
+    if ask.rest.trim_ascii() == OWN_NAME {
+        line!(out, "Zooid version: {}", crate::VERSION);
+    }
     out
 }
 

@@ -151,6 +151,17 @@ fn a_server_that_does_not_serve_says_so_where_java_does() {
 }
 
 #[test]
+fn srvr_tells_its_maker_to_those_who_ask_for_it() {
+    let server = server(&["srvr"]);
+    let link = connect(&server, 9);
+    let own = answer(&server, &link, *b"srvr", b" zooid\n");
+    let own = String::from_utf8(own).unwrap();
+    let last = format!("Zooid version: {}\n", crate::VERSION);
+    assert!(own.starts_with(VERSION) && own.ends_with(&last), "{own}");
+    assert!(!ask(&server, "srvr").contains("Zooid"));
+}
+
+#[test]
 fn srvr_shows_counters_in_java_notation() {
     let server = server(&["*"]);
     for latency_ms in [4, 5, 5] {

@@ -1,0 +1,174 @@
+//! Whether an ensemble is whole: all members serve, one leads, all are level, none differs.
+
+use super::judge::{Finding, Level};
+use super::seen::{Ensemble, Seen, Server};
+
+/// What is to be said about it; a blocker means that it is not whole. `mark` is a zxid that all must
+/// have reached.
+pub(super) fn judge(seen: &Ensemble, mark: Option<i64>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for member in &seen.members {
+        if let Err(trouble) = &member.server {
+            found.push(Finding::new(
+                Level::Blocker,
+                member.name(),
+                trouble.to_string(),
+                "bring it back first: never two members at once",
+            ));
+        }
+    }
+    if !seen.is_alone() {
+        roles(seen, &mut found);
+    }
+    level(seen, mark, &mut found);
+    digests(seen, &mut found);
+    found
+}
+
+fn roles(seen: &Ensemble, found: &mut Vec<Finding>) {
+    let leaders = seen.serving().filter(|(_, one)| one.leads()).count();
+    let Some((leader, server)) = seen.leader() else {
+        let text = match leaders {
+            0 => "nobody leads",
+            _ => "more than one says that it leads: an election is not over yet",
+        };
+        return found.push(Finding::new(Level::Blocker, "leader", text, "wait"));
+    };
+    for (member, one) in seen.serving() {
+        let observer = seen.is_observer(member);
+        let expected = match observer {
+            _ if member == leader => continue,
+            true => "observer",
+            false => "follower",
+        };
+        if one.mode != expected {
+            found.push(Finding::new(
+                Level::Blocker,
+                member.name(),
+                format!(
+                    "says that it is {}, and should be {expected}",
+                    article(&one.mode)
+                ),
+                "see its log",
+            ));
+        }
+    }
+    let synced = ["synced_followers", "synced_observers"].map(|name| server.number(name));
+    // A server that is no voter, and no observer either, is neither.
+    let observers = seen.members.iter().filter(|one| seen.is_observer(one));
+    let observers = observers.count() as i64;
+    let others = seen.members.len() as i64 - 1 - observers;
+    match synced {
+        [Some(followers), with_observers] => {
+            let with_observers = with_observers.unwrap_or(0);
+            let text = format!(
+                "{followers} of {others} followers and {with_observers} of {observers} observers are in step"
+            );
+            let whole = followers >= others && with_observers >= observers;
+            let level = if whole { Level::Ok } else { Level::Blocker };
+            found.push(Finding::new(level, leader.name(), text, ""));
+        }
+        [None, _] => found.push(Finding::new(
+            Level::Note,
+            leader.name(),
+            "leads, and does not tell who is in step: its mntr is not allowed; zxids are compared instead",
+            "",
+        )),
+    }
+}
+
+fn article(mode: &str) -> String {
+    match mode {
+        "leader" => "the leader".to_owned(),
+        "read-only" => "read-only".to_owned(),
+        mode if mode.starts_with('o') => format!("an {mode}"),
+        mode => format!("a {mode}"),
+    }
+}
+
+fn level(seen: &Ensemble, mark: Option<i64>, found: &mut Vec<Finding>) {
+    let Some(mark) = mark else { return };
+    let behind: Vec<String> = seen
+        .serving()
+        .filter(|(_, one)| one.zxid < mark)
+        .map(|(member, one)| format!("{} is at 0x{:x}", member.name(), one.zxid))
+        .collect();
+    found.push(if behind.is_empty() {
+        Finding::new(Level::Ok, "zxid", format!("all are at 0x{mark:x}"), "")
+    } else {
+        let text = format!("not all are at 0x{mark:x}: {}", behind.join(", "));
+        Finding::new(Level::Blocker, "zxid", text, "wait; see their logs")
+    });
+}
+
+fn digests(seen: &Ensemble, found: &mut Vec<Finding>) {
+    for (member, server) in seen.serving() {
+        if let Some(wrong) = server
+            .number("digest_mismatches_count")
+            .filter(|wrong| *wrong > 0)
+        {
+            found.push(Finding::new(
+                Level::Blocker,
+                member.name(),
+                format!("{wrong} transactions left its data other than the leader's: they DIFFER"),
+                "find out which member is right; then stop this one, empty its version-2 directories, \
+                 and start it: it gets the state of the leader",
+            ));
+        }
+    }
+    let all: Vec<(&Seen, &Server)> = seen.serving().collect();
+    let mut common = None;
+    let mut differ = false;
+    for (at, (member, server)) in all.iter().enumerate() {
+        for (other, beside) in &all[at + 1..] {
+            let (Some(own), Some(its)) = (server.digests.told(), beside.digests.told()) else {
+                continue;
+            };
+            // The newest that both have: older ones may be of a history that was truncated.
+            let Some((zxid, digest)) = own.iter().rev().find(|(zxid, _)| its.contains_key(zxid))
+            else {
+                continue;
+            };
+            if its[zxid] == *digest {
+                common = common.max(Some(*zxid));
+                continue;
+            }
+            differ = true;
+            found.push(Finding::new(
+                Level::Blocker,
+                member.name(),
+                format!(
+                    "has the digest {digest} at zxid 0x{zxid:x}, {} has {}: their data DIFFER",
+                    other.name(),
+                    its[zxid]
+                ),
+                "find out which of them is right; then stop the other, empty its version-2 directories, \
+                 and start it: it gets the state of the leader",
+            ));
+        }
+    }
+    if differ || all.len() < 2 {
+        return;
+    }
+    let counted = all
+        .iter()
+        .filter(|(_, one)| one.number("digest_mismatches_count").is_some())
+        .count();
+    let text = match common {
+        Some(zxid) => format!("equal, last at zxid 0x{zxid:x}"),
+        None if counted == all.len() => {
+            "no transaction left any member's data other than the leader's; digests by zxid are \
+             remembered every 128 transactions, and no two members share one yet"
+                .to_owned()
+        }
+        None => {
+            return found.push(Finding::new(
+                Level::Note,
+                "digests",
+                "cannot be compared: not all members tell mntr or hash",
+                "4lw.commands.whitelist=srvr,mntr,conf,cons,hash in zoo.cfg",
+            ));
+        }
+    };
+    found.push(Finding::new(Level::Ok, "digests", text, ""));
+}

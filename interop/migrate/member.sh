@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# A member as an operator starts and stops it, for the suite and for the commands of `zooid migrate`.
+#   member.sh start java|zooid DIR   on DIR/zoo.cfg; the log is DIR/server.log, the pid DIR/server.pid
+#   member.sh stop DIR               TERM; returns when the process is gone
+#   member.sh kill DIR
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# The state letter of /proc counts a zombie as ended: its parent may reap it late.
+alive() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    stat=${stat##*) }
+    [ "${stat%% *}" != Z ]
+}
+
+case $1 in
+start)
+    kind=$2 dir=$3
+    if [ "$kind" = java ]; then
+        lib=$INTEROP_OUT/oracle/lib
+        command=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto
+            -Dzookeeper.admin.enableServer=false "-Dlogback.configurationFile=$here/logback.xml"
+            -cp "$lib:$lib/*" org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zoo.cfg")
+    else
+        command=("$ZOOID" serve --config "$dir/zoo.cfg")
+    fi
+    setsid "${command[@]}" >>"$dir/server.log" 2>&1 </dev/null &
+    echo $! >"$dir/server.pid"
+    ;;
+stop | kill)
+    dir=$2
+    [ -f "$dir/server.pid" ] || exit 0
+    pid=$(cat "$dir/server.pid")
+    signal=TERM
+    [ "$1" = stop ] || signal=KILL
+    kill "-$signal" "$pid" 2>/dev/null || true
+    end=$((SECONDS + 60))
+    while alive "$pid"; do
+        [ "$SECONDS" -lt "$end" ] || { echo "process $pid ignores $signal" >&2; exit 1; }
+        sleep 0.02
+    done
+    rm -f "$dir/server.pid"
+    ;;
+*)
+    echo "expected start, stop or kill" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,388 @@
+"""`zooid migrate` sees real ensembles as they are, forbids what is not safe, and leads through a whole move."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+from members import HELPER, ZOOID, Ensemble, Failure, eventually, free_ports, migrate, require, same, wire
+
+JAVA = os.environ["SERVER"] == "java"
+HOME = "java" if JAVA else "zooid"
+"""What a member is where its kind does not matter."""
+
+DIGEST = [(31, "digest", "somebody:AAAAAAAAAAAAAAAAAAAAAAAAAAA=")]
+READER = [(31, "digest", "somebody:AAAAAAAAAAAAAAAAAAAAAAAAAAA="), (1, "world", "anyone")]
+
+
+# --- without any server ---------------------------------------------------------------------------------------------
+
+def wrong_input(folder):
+    nowhere = "127.0.0.1:%d" % free_ports(1)[0]
+    ran = migrate(folder, "plan", nowhere)
+    require(ran.code == 2 and nowhere in ran.err and "refused" in ran.err, lambda: "nobody listens: %r" % ran)
+    ran = migrate(folder, "plan", "no-such-host.invalid:2181")
+    require(ran.code == 2 and "no-such-host.invalid" in ran.err, lambda: "no such host: %r" % ran)
+    for words in (["plan", "127.0.0.1:x"], ["plan", "$(true):1"], ["plan"], ["plan", "--config", "/none/zoo.cfg"],
+                  ["follow", nowhere, "--yes"], ["plan", nowhere, "--to", "etcd"]):
+        ran = migrate(folder, *words)
+        require(ran.code == 2 and ran.err, lambda: "%s: %r" % (words, ran))
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        def serve():
+            while True:
+                try:
+                    client, _ = stranger.accept()
+                except OSError:
+                    return
+                with client:
+                    client.recv(1024)
+                    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        threading.Thread(target=serve, daemon=True).start()
+        ran = migrate(folder, "plan", "127.0.0.1:%d" % stranger.getsockname()[1])
+        stranger.shutdown(socket.SHUT_RDWR)
+    require(ran.code == 2 and "no ZooKeeper server" in ran.err and "HTTP/1.1 400" in ran.err,
+            lambda: "a stranger: %r" % ran)
+
+
+# --- an ensemble of Java: three voters, the third leads, the fourth observes and allows no word ------------------------
+
+def fill(ensemble):
+    client = ensemble.members[0].session()
+    client.create("/app", b"x")
+    client.create("/app/hidden", b"x", acl=DIGEST)
+    client.create("/app/mixed", b"x", acl=READER)
+    client.close()
+
+
+def plan(ensemble):
+    keeper = ensemble.members[0].session(timeout_ms=20_000)
+    keeper.create("/keeper", flags=wire.EPHEMERAL)
+    given = ensemble.members[0]
+    # The others are found by the file; it says nothing that Zooid does otherwise.
+    ran = migrate(ensemble.folder, "plan", ensemble.addresses, "--config", given.config, "--json")
+    found = ran.json()
+    require(ran.code == 0 and found["safe"], lambda: repr(ran))
+    same([(one["id"], one["kind"], one["version"], one["role"]) for one in found["members"]],
+         [(1, "java", "3.9.5", "follower"), (2, "java", "3.9.5", "follower"), (3, "java", "3.9.5", "leader"),
+          (4, "java", "3.9.5", "observer")], "members")
+    # The first has a client more than the second.
+    same([one["id"] for one in found["steps"]], [4, 2, 1, 3], "order")
+    same(found["sizes"]["ephemerals_count"], 1, "ephemeral nodes")
+    same((found["acls"]["schemes"], found["acls"]["hidden"]), ({"world": 4, "digest": 1}, 1), "ACLs")
+    levels = {level: [one for one in found["findings"] if one["level"] == level]
+              for level in ("ok", "note", "risk", "blocker")}
+    same(levels["risk"], [], "risks")
+    notes = " ".join(one["about"] + " " + one["text"] for one in levels["note"])
+    require("server.4" in notes and "mntr, conf, cons, hash" in notes, lambda: "words that are missed: %s" % notes)
+    text = migrate(ensemble.folder, "plan", ensemble.addresses, "--config", given.config).out
+    require("Java 3.9.5" in text and "1. server.4" in text and "Safe" in text, lambda: text)
+    keeper.close()
+
+
+def blockers(ensemble):
+    ran = migrate(ensemble.folder, "plan", ensemble.addresses, "--json")
+    risks = [one for one in ran.json()["findings"] if one["level"] == "risk"]
+    require(ran.code == 0 and any("no configuration file" in one["text"] for one in risks), lambda: repr(ran))
+    config = os.path.join(ensemble.folder, "sasl.cfg")
+    with open(ensemble.members[0].config) as file, open(config, "w") as to:
+        to.write(file.read() + "quorum.auth.enableSasl=true\n")
+    ran = migrate(ensemble.folder, "plan", ensemble.addresses, "--config", config)
+    require(ran.code == 1 and "BLOCKER" in ran.out and "sasl.cfg" in ran.out and "quorum.auth.enableSasl" in ran.out,
+            lambda: repr(ran))
+    ran = migrate(ensemble.folder, "follow", ensemble.addresses, "--config", config, "--yes", "--accept-risks",
+                  "--start-command", "touch %s/touched" % ensemble.folder)
+    require(ran.code == 1 and "quorum.auth.enableSasl" in ran.err, lambda: repr(ran))
+    require(not os.path.exists(os.path.join(ensemble.folder, "touched")), "a command ran in spite of a blocker")
+    # One address for three voters: where the others are is not known.
+    ran = migrate(ensemble.folder, "plan", ensemble.members[0].address)
+    require(ran.code == 1 and "server.2" in ran.out and "not known" in ran.out, lambda: repr(ran))
+
+
+def check(ensemble):
+    ran = migrate(ensemble.folder, "check", ensemble.addresses)
+    require(ran.code == 0 and ran.out.rstrip().endswith("whole"), lambda: repr(ran))
+    require("2 of 2 followers and 1 of 1 observers are in step" in ran.out, lambda: ran.out)
+    paused = ensemble.members[0]
+    paused.pause()
+    ran = migrate(ensemble.folder, "check", ensemble.addresses)
+    paused.resume()
+    require(ran.code == 1 and "server.1" in ran.out and "does not answer" in ran.out, lambda: repr(ran))
+    eventually(lambda: migrate(ensemble.folder, "check", ensemble.addresses).code == 0, "whole again")
+
+
+def digests(ensemble):
+    """Enough transactions for two entries in the digest log of each member, which then are compared."""
+    client = ensemble.members[1].session()
+    for _ in client.pipeline((wire.SET, wire.set_data("/app", b"%d" % at)) for at in range(300)):
+        pass
+    client.close()
+    ran = migrate(ensemble.folder, "check", ensemble.addresses)
+    require(ran.code == 0 and "digests: equal, last at zxid 0x" in ran.out.replace("\n", " "), lambda: repr(ran))
+
+
+class Life:
+    """A session with an ephemeral node that writes, and goes on at the next member when its own is gone."""
+
+    def __init__(self, ensemble):
+        self.ensemble, self.at, self.written, self.wrong = ensemble, 0, 0, None
+        self.client = ensemble.members[0].session()
+        self.session = (self.client.id, self.client.password)
+        self.client.create("/life", b"0", flags=wire.EPHEMERAL)
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            while not self.ending.is_set():
+                try:
+                    self.client.set("/life", b"%d" % (self.written + 1))
+                    self.written += 1
+                    self.ending.wait(0.02)
+                except (wire.Gone, OSError):
+                    self._connect()
+        except Exception as error:
+            self.wrong = error
+
+    def _connect(self):
+        while not self.ending.is_set():
+            self.at += 1
+            member = self.ensemble.members[self.at % len(self.ensemble.members)]
+            try:
+                self.client = wire.Client(member.port, 60_000, session=self.session, patience_s=10)
+            except (wire.Gone, OSError):
+                self.ending.wait(0.1)
+                continue
+            require(self.client.id == self.session[0], "the session is lost")
+            return
+
+    def end(self):
+        self.ending.set()
+        self.thread.join(60)
+        if self.wrong:
+            raise self.wrong
+
+
+COMMANDS = ("--yes", "--accept-risks", "--stop-command", HELPER + " stop {folder}",
+            "--start-command", HELPER + " start {{to}} {folder}", "--patience", "120")
+
+
+def commands(ensemble):
+    return [word.format(folder=os.path.join(ensemble.folder, "member-{id}")) for word in COMMANDS]
+
+
+def move(ensemble):
+    """There and back under a client that keeps its session."""
+    folder, config = ensemble.folder, ensemble.members[0].config
+    ran = migrate(folder, "follow", ensemble.addresses, "--config", config, "--json", *commands(ensemble), "--dry-run")
+    would = ran.events("would")
+    require(ran.code == 0 and [one["id"] for one in would][0] == 4 and would[-1]["id"] == 3, lambda: repr(ran))
+    same({member.kind() for member in ensemble.members}, {"java"}, "kinds after a dry run")
+
+    life = Life(ensemble)
+    ran = migrate(folder, "follow", ensemble.addresses, "--config", config, "--json", *commands(ensemble),
+                  "--steps", "1")
+    require(ran.code == 0 and ran.events("stopped"), lambda: repr(ran))
+    same([member.kind() for member in ensemble.members], ["java"] * 3 + ["zooid"], "kinds after one step")
+
+    # The start command fails once: the member is down then.
+    broken = commands(ensemble)
+    broken[5] = "exit 7"
+    ran = migrate(folder, "follow", ensemble.addresses, "--config", config, "--json", *broken)
+    require(ran.code == 4 and ran.events("failed")[0]["what"] == "start", lambda: repr(ran))
+    down = ran.events("failed")[0]["id"]
+    require(ensemble.members[down - 1].mode() is None, "server %d is down" % down)
+    # Begun anew, it brings back what is down, and goes on.
+    ran = migrate(folder, "follow", ensemble.addresses, "--config", config, "--json", *commands(ensemble))
+    require(ran.code == 0 and ran.events("done"), lambda: repr(ran))
+    same(ran.events("start")[0]["id"], down, "the first to be started")
+    same([one["id"] for one in ran.events("step")], [3 - down, 3], "steps that were left")
+    same({member.kind() for member in ensemble.members}, {"zooid"}, "kinds behind the move")
+    check_life(ensemble, life)
+
+    ran = migrate(folder, "follow", ensemble.addresses, "--to", "java", "--json", *commands(ensemble))
+    require(ran.code == 0 and ran.events("done"), lambda: repr(ran))
+    steps = ran.events("step")
+    same(steps[0]["id"], 4, "the first step back")
+    same([one["role"] for one in steps], ["observer", "follower", "follower", "leader"], "roles of the way back")
+    same({member.kind() for member in ensemble.members}, {"java"}, "kinds behind the way back")
+    check_life(ensemble, life)
+    life.end()
+    client = ensemble.members[0].session()
+    client.call(wire.SYNC, wire.buffer("/"))
+    same(client.get("/life"), b"%d" % life.written, "what was written last")
+    client.close()
+    life.client.close()
+    return "%d writes of one session" % life.written
+
+
+def check_life(ensemble, life):
+    before = life.written
+    eventually(lambda: life.wrong or life.written > before + 20, "writes go on")
+    if life.wrong:
+        raise life.wrong
+
+
+def follow_by_hand(ensemble):
+    """Without --yes nothing is touched: it names the member, and goes on when somebody has replaced it."""
+    path = os.path.join(ensemble.folder, "by-hand.out")
+    with open(path, "w") as out:
+        process = subprocess.Popen([ZOOID, "migrate", "follow", ensemble.addresses, "--config",
+                                    ensemble.members[0].config, "--json", "--steps", "1"],
+                                   stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
+
+    def events():
+        with open(path) as file:
+            return [json.loads(line) for line in file.read().splitlines(True) if line.endswith("\n")]
+    try:
+        step = eventually(lambda: next((one for one in events() if one["event"] == "step"), None), "a step")
+        same(step["id"], 4, "the first step")
+        same({member.kind() for member in ensemble.members}, {"java"}, "kinds while nobody does anything")
+        member = ensemble.members[3]
+        member.stop()
+        member.start("zooid")
+        same(process.wait(120), 0, "exit code")
+        same([one["event"] for one in events()], ["whole", "step", "whole", "stopped"], "events")
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def member_down(ensemble):
+    ensemble.members[0].kill()
+    ran = migrate(ensemble.folder, "plan", ensemble.addresses, "--json")
+    found = ran.json()
+    require(ran.code == 1 and not found["safe"], lambda: repr(ran))
+    require(any(one["about"].startswith("server.1 ") and one["level"] == "blocker" for one in found["findings"]),
+            lambda: repr(ran))
+    # It waits, touches nobody, and gives up.
+    ran = migrate(ensemble.folder, "follow", ensemble.addresses, "--config", ensemble.members[0].config, "--json",
+                  "--patience", "3")
+    require(ran.code == 3 and not ran.events("step") and ran.events("waiting"), lambda: repr(ran))
+
+
+def half_down(ensemble):
+    """Two of three voters are gone: nobody serves, and nothing can be said."""
+    ensemble.members[1].kill()
+    survivors = [ensemble.members[2], ensemble.members[3]]
+    eventually(lambda: all(one.mode() is None for one in survivors), "nobody serves")
+    ran = migrate(ensemble.folder, "plan", ensemble.addresses)
+    require(ran.code == 2 and "no member serves" in ran.err and "has no leader" in ran.err, lambda: repr(ran))
+    ran = migrate(ensemble.folder, "check", ensemble.addresses)
+    require(ran.code == 2, lambda: repr(ran))
+
+
+# --- other data -----------------------------------------------------------------------------------------------------
+
+def another_history(base, kinds):
+    """A member that has other data under the same zxid, as a disk that was swapped has: no synchronisation sees it."""
+    folder = tempfile.mkdtemp(dir=base)
+    ensemble = Ensemble(folder, 3)
+    try:
+        for member in ensemble.members:
+            with open(member.config) as file:
+                lines = file.read().splitlines(True)
+            with open(member.config, "w") as file:
+                file.writelines(line for line in lines if not line.startswith("server."))
+            member.start("zooid")
+            client = member.session()
+            client.create("/seed", b"other" if member.sid == 1 else b"equal")
+            client.close()
+            member.stop()
+            # Times are of the data, too: all but one have the same history.
+            if member.sid == 3:
+                second = ensemble.members[1]
+                shutil.rmtree(os.path.join(second.data, "version-2"))
+                shutil.copytree(os.path.join(member.data, "version-2"), os.path.join(second.data, "version-2"))
+            member.configure(one.line() for one in ensemble.members)
+        ensemble.begin(kinds, ensemble.members[1:])
+        ran = migrate(folder, "check", ensemble.addresses)
+        require(ran.code == 1 and "server.1 " in ran.out and "DIFFER" in ran.out, lambda: repr(ran))
+        to = "java" if kinds[0] == "zooid" else "zooid"
+        marks = ["touch %s/touched" % folder] * 2
+        ran = migrate(folder, "follow", ensemble.addresses, "--config", ensemble.members[1].config, "--to", to,
+                      "--json", "--yes", "--accept-risks", "--stop-command", marks[0], "--start-command", marks[1],
+                      "--patience", "3")
+        require(ran.code in (1, 3) and not ran.events("step"), lambda: repr(ran))
+        require(not os.path.exists(os.path.join(folder, "touched")), "a member was touched")
+    except Exception:
+        last_words(ensemble)
+        raise
+    finally:
+        ensemble.end()
+
+
+def last_words(ensemble):
+    if os.environ.get("KEEP"):
+        for member in ensemble.members:
+            print("# the end of the log of server %d:" % member.sid, file=sys.stderr)
+            for line in member.last_words():
+                print("#   %s" % line[:300], file=sys.stderr)
+        sys.stderr.flush()
+
+
+class Runner:
+    def __init__(self, names):
+        self.names = names
+        self.passed = self.failed = 0
+
+    def one(self, name, function, *arguments):
+        start = time.monotonic()
+        try:
+            note = function(*arguments)
+        except Exception as error:
+            self.failed += 1
+            detail = str(error) if isinstance(error, Failure) else traceback.format_exc()
+            print("FAIL %s: %s" % (name, " | ".join(detail.strip().splitlines())), flush=True)
+            return False
+        self.passed += 1
+        print("ok %s%s" % (name, " (%s)" % note if note else ""), flush=True)
+        print("# %s took %.1f s" % (name, time.monotonic() - start), file=sys.stderr, flush=True)
+        return True
+
+    def wanted(self, name):
+        return not self.names or name in self.names
+
+
+# In this order: the last ones leave an ensemble that is broken.
+CHECKS = [("plan", plan), ("blockers", blockers), ("check", check), ("digests", digests)]
+MOVES = [("move", move), ("by-hand", follow_by_hand)]
+ENDS = [("a-member-down", member_down), ("half-down", half_down)]
+
+
+def main():
+    runner = Runner(sys.argv[1:])
+    # A run that is interrupted still ends its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="zooid-migrate-") as base:
+        if runner.wanted("wrong-input"):
+            runner.one("wrong-input", wrong_input, base)
+        checks = [(name, check) for name, check in CHECKS + ([] if JAVA else MOVES) + ENDS if runner.wanted(name)]
+        if checks:
+            folder = tempfile.mkdtemp(dir=base)
+            ensemble = Ensemble(folder, 3, observers=1, words={4: "srvr"})
+            try:
+                if runner.one("begin", lambda: (ensemble.begin(["java"] * 4, ensemble.members[1:3]), fill(ensemble))[2:]):
+                    for name, function in checks:
+                        if not runner.one(name, function, ensemble):
+                            last_words(ensemble)
+            finally:
+                ensemble.end()
+        for kinds in [] if JAVA else [["java"] * 3, ["zooid"] * 3]:
+            name = "another-history-" + kinds[0]
+            if runner.wanted(name):
+                runner.one(name, another_history, base, kinds)
+    print("%d passed, %d failed" % (runner.passed, runner.failed), flush=True)
+    return 0 if runner.passed and not runner.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
