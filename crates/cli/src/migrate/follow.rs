@@ -11,11 +11,14 @@ use tokio::time::{Instant, sleep};
 
 use super::judge::{Finding, Level, Target, worst};
 use super::observe::{Depth, Observer};
-use super::seen::{Ensemble, Seen};
+use super::seen::{Ensemble, Seen, Trouble};
 use super::{Exit, hosts, plan, print, whole};
 
 /// How often members are asked while somebody waits.
 const POLL: Duration = Duration::from_millis(500);
+/// How long nothing is looked at closely where that found something wrong: it takes a session at each
+/// member.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long all members may take to come to one zxid.
 const LEVEL: Duration = Duration::from_secs(60);
 
@@ -111,32 +114,28 @@ pub(super) async fn follow(observer: &mut Observer, way: &Way) -> Exit {
     let mut told = String::new();
     let mut waiting_since = Instant::now();
     let mut started = Vec::new();
+    let mut closely = Instant::now();
     loop {
-        let (seen, found) = confirm(observer).await;
-        let left = plan::steps(&seen, way.to, &way.first);
-        if worst(&found) == Level::Blocker {
-            let troubles: Vec<Finding> = found
-                .into_iter()
-                .filter(|one| one.level == Level::Blocker)
-                .collect();
-            let text = print::findings(&troubles);
-            if text != told {
-                say(
-                    way,
-                    &format!("waiting: the ensemble is not whole\n{text}"),
-                    json!({"event": "waiting", "findings": print::findings_json(&troubles)}),
-                );
-                told = text;
-            }
-            if let (Some(member), Some(commands)) = (alone_down(&seen), &way.commands) {
-                // A step that was interrupted: to start what is down cannot cost a quorum.
-                if !started.contains(&member.address) {
-                    started.push(member.address.clone());
-                    let (_, start) = commands.of(member, way.to);
-                    if let Err(exit) = run(way, member, "start", &start).await {
-                        return exit;
-                    }
+        let seen = observer.look(Depth::Quick).await;
+        let found = whole::judge(&seen, None);
+        let (seen, found) = match worst(&found) {
+            Level::Blocker => (seen, found),
+            _ if Instant::now() < closely => {
+                if gone(way, waiting_since) {
+                    return give_up(way, "the ensemble did not become whole");
                 }
+                sleep(POLL).await;
+                continue;
+            }
+            _ => {
+                closely = Instant::now() + AGAIN;
+                confirm(observer).await
+            }
+        };
+        if worst(&found) == Level::Blocker {
+            let exit = not_whole(way, &seen, found, &mut told, &mut started).await;
+            if let Err(exit) = exit {
+                return exit;
             }
             if gone(way, waiting_since) {
                 return give_up(way, "the ensemble did not become whole");
@@ -144,6 +143,8 @@ pub(super) async fn follow(observer: &mut Observer, way: &Way) -> Exit {
             sleep(POLL).await;
             continue;
         }
+        closely = Instant::now();
+        let left = plan::steps(&seen, way.to, &way.first);
         told.clear();
         started.clear();
         say(
@@ -204,6 +205,48 @@ pub(super) async fn follow(observer: &mut Observer, way: &Way) -> Exit {
         done += 1;
         waiting_since = Instant::now();
     }
+}
+
+/// Says what is wrong, if that is new. A single member that is down is started where there is a command
+/// for that, once: it may be a step that was interrupted, and to start it costs no quorum.
+async fn not_whole(
+    way: &Way,
+    seen: &Ensemble,
+    found: Vec<Finding>,
+    told: &mut String,
+    started: &mut Vec<String>,
+) -> Result<(), Exit> {
+    let troubles: Vec<Finding> = found
+        .into_iter()
+        .filter(|one| one.level == Level::Blocker)
+        .collect();
+    let mut text = print::findings(&troubles);
+    let down = alone_down(seen);
+    if let (Some(member), None) = (down, &way.commands) {
+        text.push_str("  If you are replacing it:\n");
+        text.push_str(&print::instructions(
+            member,
+            None,
+            way.to,
+            way.config.as_deref(),
+        ));
+    }
+    if text != *told {
+        say(
+            way,
+            &format!("waiting: the ensemble is not whole\n{text}"),
+            json!({"event": "waiting", "findings": print::findings_json(&troubles)}),
+        );
+        *told = text;
+    }
+    if let (Some(member), Some(commands)) = (down, &way.commands)
+        && !started.contains(&member.address)
+    {
+        started.push(member.address.clone());
+        let (_, start) = commands.of(member, way.to);
+        run(way, member, "start", &start).await?;
+    }
+    Ok(())
 }
 
 /// Prints what would be run for each step.
@@ -277,7 +320,9 @@ async fn wait_for(observer: &Observer, way: &Way, member: &Seen) -> Result<(), E
         let down: Vec<String> = seen
             .members
             .iter()
-            .filter(|one| one.server.is_err() && one.address != member.address)
+            // In an election nobody serves.
+            .filter(|one| matches!(one.server, Err(Trouble::Silent(_))))
+            .filter(|one| one.address != member.address)
             .map(Seen::name)
             .collect();
         if down != told {

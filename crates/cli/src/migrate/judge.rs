@@ -381,3 +381,163 @@ fn use_of(word: &str) -> &'static str {
         _ => "digests are not compared",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::seen::{Answer, Clients, Setting, Version};
+    use crate::migrate::testing::{at, change, end, ensemble, one_blocker, tell};
+
+    fn found(seen: &Ensemble) -> Vec<Finding> {
+        judge(seen, Target::Zooid)
+    }
+
+    #[test]
+    fn nothing_is_wrong_with_a_plain_ensemble() {
+        let all = found(&ensemble());
+        assert_eq!(worst(&all), Level::Ok, "{all:?}");
+    }
+
+    #[test]
+    fn a_member_that_is_down_forbids_all() {
+        let mut seen = ensemble();
+        end(&mut seen, 1);
+        one_blocker(&found(&seen), &["server.1"]);
+        one_blocker(&judge(&seen, Target::Java), &["server.1"]);
+        let mut seen = ensemble();
+        seen.unknown = vec![5];
+        one_blocker(&found(&seen), &["server.5", "not known"]);
+    }
+
+    #[test]
+    fn settings_weigh_as_the_start_weighs_them() {
+        let mut seen = ensemble();
+        seen.settings = [Weight::Refused, Weight::Danger, Weight::Remark]
+            .map(|weight| Setting {
+                weight,
+                text: format!("zoo.cfg:1: {weight:?}"),
+            })
+            .into();
+        let all = found(&seen);
+        one_blocker(&all, &["zoo.cfg:1: Refused"]);
+        assert_eq!(at(&all, Level::Risk), ["settings: zoo.cfg:1: Danger"]);
+        assert_eq!(at(&all, Level::Note), ["settings: zoo.cfg:1: Remark"]);
+        // What Zooid does not have is nothing to go back to Java with.
+        assert!(worst(&judge(&seen, Target::Java)) < Level::Risk);
+        let mut seen = ensemble();
+        seen.has_file = false;
+        assert_eq!(at(&found(&seen), Level::Risk).len(), 1);
+    }
+
+    /// What is not built yet is asked of the table of settings, so that it is no blocker any more when
+    /// it is.
+    #[test]
+    fn what_servers_tell_of_their_settings_counts() {
+        let mut seen = ensemble();
+        change(&mut seen, 2, |server| {
+            server.conf = Answer::Told([("secureClientPort".to_owned(), "2281".to_owned())].into());
+        });
+        let blockers = at(&found(&seen), Level::Blocker);
+        assert_eq!(blockers.is_empty(), is_built(TLS_KEY), "{blockers:?}");
+        let mut seen = ensemble();
+        tell(&mut seen, 3, "ensemble_auth_success", "2");
+        let blockers = at(&found(&seen), Level::Blocker);
+        assert_eq!(
+            blockers.is_empty(),
+            is_built(QUORUM_SASL_KEY),
+            "{blockers:?}"
+        );
+        let mut seen = ensemble();
+        tell(&mut seen, 3, "local_sessions", "2");
+        let risks = at(&found(&seen), Level::Risk);
+        assert_eq!(risks.is_empty(), is_built(LOCAL_SESSIONS_KEY), "{risks:?}");
+        for key in [SASL_KEY, QUORUM_SASL_KEY, TLS_KEY, LOCAL_SESSIONS_KEY] {
+            assert!(find(key).is_some(), "{key} is not in the table");
+        }
+    }
+
+    #[test]
+    fn schemes_that_nobody_can_authenticate_by_are_blockers() {
+        let mut seen = ensemble();
+        let acls = seen.acls.as_mut().unwrap();
+        for scheme in ["world", "digest", "ip", "vendor"] {
+            acls.schemes.insert(scheme.to_owned(), 3);
+        }
+        (acls.nodes, acls.hidden, acls.left) = (10, 2, 5);
+        let all = found(&seen);
+        one_blocker(&all, &["vendor", "3 nodes"]);
+        assert_eq!(
+            at(&all, Level::Note),
+            ["ACLs: of 8 nodes are known; 2 may not be read; 5 or more were left out"]
+        );
+        seen.acls = None;
+        assert_eq!(at(&found(&seen), Level::Note).len(), 1);
+    }
+
+    #[test]
+    fn releases_weigh_what_is_known_of_them() {
+        let worst_of = |version, to| {
+            let mut seen = ensemble();
+            change(&mut seen, 2, |server| server.version = version);
+            worst(&judge(&seen, to))
+        };
+        for (version, expected) in [
+            (Version(3, 4, 14), Level::Blocker),
+            (Version(3, 5, 10), Level::Risk),
+            (Version(3, 8, 4), Level::Risk),
+            (Version(3, 8, 6), Level::Note),
+            (Version(3, 9, 3), Level::Risk),
+            (Version(3, 9, 5), Level::Ok),
+            (Version(3, 10, 0), Level::Risk),
+        ] {
+            assert_eq!(worst_of(version, Target::Zooid), expected, "{version}");
+        }
+        // It is there already.
+        assert_eq!(worst_of(Version(3, 4, 14), Target::Java), Level::Risk);
+    }
+
+    #[test]
+    fn a_quorum_that_hangs_on_one_member_is_a_risk() {
+        let mut seen = ensemble();
+        seen.members.remove(1);
+        seen.membership = zooid_config::Membership::parse(
+            "server.1=a:1:2\nserver.3=c:1:2\nserver.4=d:1:2:observer\n",
+            true,
+        )
+        .ok();
+        tell(&mut seen, 3, "synced_followers", "1");
+        let risks = at(&found(&seen), Level::Risk);
+        assert!(
+            risks.len() == 1 && risks[0].contains("server.1") && risks[0].contains("server.3"),
+            "{risks:?}"
+        );
+    }
+
+    #[test]
+    fn clients_and_words_are_told() {
+        let mut seen = ensemble();
+        let clients = |shortest_ms| Clients {
+            sessions: 2,
+            shortest_ms: Some(shortest_ms),
+            operations: ["ADDW".to_owned()].into(),
+        };
+        change(&mut seen, 1, |server| {
+            server.clients = Answer::Told(clients(30_000));
+        });
+        change(&mut seen, 2, |server| {
+            server.clients = Answer::Told(clients(2000));
+        });
+        let risks = at(&found(&seen), Level::Risk);
+        assert!(
+            risks.len() == 1 && risks[0].contains("4 sessions") && risks[0].contains("2000 ms"),
+            "{risks:?}"
+        );
+        let mut seen = ensemble();
+        change(&mut seen, 4, |server| server.clients = Answer::NotAllowed);
+        let notes = at(&found(&seen), Level::Note);
+        assert!(
+            notes.len() == 1 && notes[0].contains("does not answer cons: clients are not seen"),
+            "{notes:?}"
+        );
+    }
+}

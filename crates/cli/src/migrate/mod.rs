@@ -16,6 +16,8 @@ mod print;
 mod releases;
 mod seen;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod whole;
 
 use std::path::PathBuf;

@@ -108,7 +108,10 @@ impl Observer {
     /// members, and who takes no session. It is two transactions for each member, and leaves nothing.
     /// Gives the members that took none, with the reason.
     pub(super) async fn identify(&mut self) -> Vec<(String, String)> {
-        let mut refused = self.open_sessions(self.addresses.clone()).await;
+        // Who does not serve takes no session, and would be waited for.
+        let seen = self.look(Depth::Quick).await;
+        let serving = seen.serving().map(|(member, _)| member.address.clone());
+        let mut refused = self.open_sessions(serving.collect()).await;
         // Members that nobody has named.
         let lines = self.membership.iter().flat_map(|all| all.members.values());
         let mut more = Vec::new();
@@ -211,7 +214,7 @@ async fn open(address: &str) -> Result<Opened, String> {
             .map_err(|error| error.to_string())?;
         let id = (client.credentials().id >> 56) & 0xff;
         let config = client.get_config().await;
-        let _ = timeout(HANDSHAKE, client.close()).await;
+        let _ = timeout(HANDSHAKE / 4, client.close()).await;
         let membership = config.ok().and_then(|(data, _)| {
             let text = String::from_utf8_lossy(data.as_deref()?).into_owned();
             let membership = Membership::parse(&text, true).ok()?;
@@ -219,7 +222,7 @@ async fn open(address: &str) -> Result<Opened, String> {
         });
         Ok(Opened { id, membership })
     };
-    match timeout(HANDSHAKE * 2, talk).await {
+    match timeout(HANDSHAKE, talk).await {
         Ok(opened) => opened,
         Err(_) => Err("a session could not be opened in time".to_owned()),
     }
@@ -227,11 +230,10 @@ async fn open(address: &str) -> Result<Opened, String> {
 
 async fn server(address: &str, admin_port: Option<u16>, depth: Depth) -> Result<Server, Trouble> {
     let silent = |error: std::io::Error| Trouble::Silent(error.to_string());
-    // A server that closes before it has read all may lose its answer that way.
-    let own = ask::word(address, "srvr zooid\n").await;
-    let text = match own {
-        Ok(text) if !text.is_empty() => text,
-        _ => ask::word(address, "srvr").await.map_err(silent)?,
+    let text = match ask::word(address, "srvr zooid\n").await.map_err(silent)? {
+        // A server that closes before it has read all may lose its answer that way.
+        text if text.is_empty() => ask::word(address, "srvr").await.map_err(silent)?,
+        text => text,
     };
     if text.is_empty() {
         let what = "closes the connection without an answer: does this port want TLS?";

@@ -41,3 +41,41 @@ pub(super) fn steps<'e>(seen: &'e Ensemble, to: Target, first: &[i64]) -> Vec<St
     steps.sort_by(|(one, _), (other, _)| one.cmp(other));
     steps.into_iter().map(|(_, step)| step).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::seen::Kind;
+    use crate::migrate::testing::{change, end, ensemble};
+
+    fn order(seen: &Ensemble, to: Target, first: &[i64]) -> Vec<i64> {
+        steps(seen, to, first)
+            .iter()
+            .map(|step| step.member.id.unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn observers_then_followers_then_the_leader() {
+        let mut seen = ensemble();
+        assert_eq!(order(&seen, Target::Zooid, &[]), [4, 1, 2, 3]);
+        change(&mut seen, 1, |server| server.connections = 11);
+        assert_eq!(order(&seen, Target::Zooid, &[]), [4, 2, 1, 3]);
+        assert_eq!(order(&seen, Target::Zooid, &[1, 3]), [4, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_done_is_not_done_again() {
+        let mut seen = ensemble();
+        assert_eq!(order(&seen, Target::Java, &[]), [] as [i64; 0]);
+        for id in [1, 4] {
+            change(&mut seen, id, |server| {
+                server.kind = Kind::Zooid("1".to_owned());
+            });
+        }
+        assert_eq!(order(&seen, Target::Zooid, &[]), [2, 3]);
+        assert_eq!(order(&seen, Target::Java, &[]), [4, 1]);
+        end(&mut seen, 2);
+        assert_eq!(order(&seen, Target::Zooid, &[]), [3]);
+    }
+}

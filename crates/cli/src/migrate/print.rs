@@ -33,6 +33,7 @@ pub(super) fn report(seen: &Ensemble, found: &[Finding], steps: &[Step<'_>], to:
             "\nNOT SAFE: {}. Nothing may be stopped before that is gone.",
             counted(count(Level::Blocker), "blocker")
         ),
+        _ if steps.is_empty() => Ok(()),
         Level::Risk => writeln!(
             out,
             "\nPossible, with {}: read them first. Then: zooid migrate follow",

@@ -17,7 +17,8 @@ pub(super) fn judge(seen: &Ensemble, mark: Option<i64>) -> Vec<Finding> {
             ));
         }
     }
-    if !seen.is_alone() {
+    // Who leads may be one that nobody has named.
+    if !seen.is_alone() && seen.unknown.is_empty() {
         roles(seen, &mut found);
     }
     level(seen, mark, &mut found);
@@ -150,25 +151,126 @@ fn digests(seen: &Ensemble, found: &mut Vec<Finding>) {
     if differ || all.len() < 2 {
         return;
     }
-    let counted = all
+    let silent: Vec<String> = all
         .iter()
-        .filter(|(_, one)| one.number("digest_mismatches_count").is_some())
-        .count();
-    let text = match common {
+        .filter(|(_, one)| {
+            one.number("digest_mismatches_count").is_none() && one.digests.told().is_none()
+        })
+        .map(|(member, _)| member.name())
+        .collect();
+    let mut text = match common {
         Some(zxid) => format!("equal, last at zxid 0x{zxid:x}"),
-        None if counted == all.len() => {
-            "no transaction left any member's data other than the leader's; digests by zxid are \
-             remembered every 128 transactions, and no two members share one yet"
-                .to_owned()
-        }
-        None => {
-            return found.push(Finding::new(
-                Level::Note,
-                "digests",
-                "cannot be compared: not all members tell mntr or hash",
-                "4lw.commands.whitelist=srvr,mntr,conf,cons,hash in zoo.cfg",
-            ));
-        }
+        None => "no transaction left any member's data other than the leader's".to_owned(),
     };
-    found.push(Finding::new(Level::Ok, "digests", text, ""));
+    if silent.is_empty() {
+        return found.push(Finding::new(Level::Ok, "digests", text, ""));
+    }
+    if silent.len() + 1 >= all.len() {
+        "cannot be compared".clone_into(&mut text);
+    }
+    found.push(Finding::new(
+        Level::Note,
+        "digests",
+        format!(
+            "{text}; neither mntr nor hash is told by {}",
+            silent.join(", ")
+        ),
+        "4lw.commands.whitelist=srvr,mntr,conf,cons,hash in its zoo.cfg, at its next restart",
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::judge::worst;
+    use crate::migrate::seen::Answer;
+    use crate::migrate::testing::{at, change, end, ensemble, one_blocker, tell};
+
+    const MARK: Option<i64> = Some(0x1_0000_0007);
+
+    #[test]
+    fn a_whole_ensemble_is_whole() {
+        let found = judge(&ensemble(), MARK);
+        assert_eq!(worst(&found), Level::Ok, "{found:?}");
+        assert!(at(&found, Level::Ok).iter().any(|one| one.contains("0x80")));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let mut seen = ensemble();
+        end(&mut seen, 2);
+        one_blocker(&judge(&seen, MARK), &["server.2", "refused"]);
+
+        let mut seen = ensemble();
+        tell(&mut seen, 3, "synced_followers", "1.0");
+        one_blocker(&judge(&seen, MARK), &["server.3", "1 of 2 followers"]);
+
+        let mut seen = ensemble();
+        tell(&mut seen, 3, "synced_observers", "0");
+        one_blocker(&judge(&seen, MARK), &["0 of 1 observers"]);
+
+        let mut seen = ensemble();
+        change(&mut seen, 1, |server| server.zxid -= 1);
+        one_blocker(&judge(&seen, MARK), &["server.1", "0x100000006"]);
+        assert_eq!(worst(&judge(&seen, None)), Level::Ok);
+
+        let mut seen = ensemble();
+        change(&mut seen, 1, |server| server.mode = "read-only".to_owned());
+        one_blocker(&judge(&seen, MARK), &["server.1", "read-only"]);
+    }
+
+    #[test]
+    fn one_leads() {
+        let mut seen = ensemble();
+        change(&mut seen, 3, |server| server.mode = "follower".to_owned());
+        one_blocker(&judge(&seen, MARK), &["nobody leads"]);
+        let mut seen = ensemble();
+        change(&mut seen, 1, |server| server.mode = "leader".to_owned());
+        one_blocker(&judge(&seen, MARK), &["more than one"]);
+    }
+
+    #[test]
+    fn other_data_are_seen_in_both_ways() {
+        let mut seen = ensemble();
+        tell(&mut seen, 1, "digest_mismatches_count", "4");
+        one_blocker(
+            &judge(&seen, MARK),
+            &["server.1", "4 transactions", "DIFFER"],
+        );
+
+        let mut seen = ensemble();
+        for id in [2, 3] {
+            change(&mut seen, id, |server| {
+                server.digests = Answer::NotAllowed;
+            });
+        }
+        change(&mut seen, 4, |server| {
+            server.digests = Answer::Told([(0x80, 6)].into());
+        });
+        one_blocker(&judge(&seen, MARK), &["digest 5", "0x80", "has 6"]);
+        // They were of a history that is gone: what counts is what both had last.
+        for id in [1, 4] {
+            change(&mut seen, id, |server| {
+                let Answer::Told(digests) = &mut server.digests else {
+                    panic!("it tells no digest");
+                };
+                digests.insert(0x1_0000_0080, 7);
+            });
+        }
+        assert_eq!(worst(&judge(&seen, MARK)), Level::Ok);
+    }
+
+    #[test]
+    fn who_tells_nothing_is_not_taken_for_good() {
+        let mut seen = ensemble();
+        for id in 1..=4 {
+            change(&mut seen, id, |server| {
+                server.digests = Answer::NotAllowed;
+                server.monitor = Answer::NotAllowed;
+            });
+        }
+        let notes = at(&judge(&seen, MARK), Level::Note);
+        assert!(notes.iter().any(|one| one.contains("who is in step")));
+        assert!(notes.iter().any(|one| one.contains("cannot be compared")));
+    }
 }
