@@ -4,7 +4,6 @@
 #   member.sh stop DIR               TERM; returns when the process is gone
 #   member.sh kill DIR
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # The state letter of /proc counts a zombie as ended: its parent may reap it late.
 alive() {
@@ -20,7 +19,7 @@ start)
     if [ "$kind" = java ]; then
         lib=$INTEROP_OUT/oracle/lib
         command=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto
-            -Dzookeeper.admin.enableServer=false "-Dlogback.configurationFile=$here/logback.xml"
+            -Dzookeeper.admin.enableServer=false
             -cp "$lib:$lib/*" org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zoo.cfg")
     else
         command=("$ZOOID" serve --config "$dir/zoo.cfg")

@@ -2,21 +2,16 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# The client and its bytes are those of the suite of directories.
-sys.path.insert(0, os.path.join(HERE, "..", "disk"))
+sys.path.insert(0, os.path.join(HERE, ".."))
 
-import wire  # noqa: E402
+from processes import ZOOID, Failure, eventually, free_ports, require, same, wire  # noqa: E402,F401
 
-ZOOID = os.environ["ZOOID"]
-DEADLINE_S = 90
 HELPER = os.path.join(HERE, "member.sh")
 
 # Times are long, so that a machine which stands still for seconds changes nothing.
@@ -30,49 +25,6 @@ maxClientCnxns=0
 admin.enableServer=false
 preAllocSize=64
 """
-
-
-class Failure(Exception):
-    pass
-
-
-def require(condition, what):
-    if not condition:
-        raise Failure(what() if callable(what) else what)
-
-
-def same(got, want, what):
-    require(got == want, "%s: got %r, want %r" % (what, got, want))
-
-
-def eventually(condition, what, deadline_s=DEADLINE_S):
-    """Polls until `condition()` is true and returns its value; `what` may be a function that says it."""
-    end = time.monotonic() + deadline_s
-    while not (value := condition()):
-        require(time.monotonic() < end,
-                lambda: "not in %d s: %s" % (deadline_s, what() if callable(what) else what))
-        time.sleep(0.05)
-    return value
-
-
-TAKEN = set()
-
-
-def free_ports(count):
-    """Ports that nobody has, below those that the system gives to clients: none of them takes one by chance."""
-    found = []
-    while len(found) < count:
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        if port in TAKEN:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            TAKEN.add(port)
-            found.append(port)
-    return found
 
 
 def ask(port, word):

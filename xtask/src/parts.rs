@@ -252,6 +252,12 @@ pub(crate) const PARTS: &[Part] = &[
         &["python3-venv", "java", "mvn", "go"],
     ),
     suite(
+        "migrate",
+        "zooid migrate: an ensemble of Apache ZooKeeper that moves to Zooid and back, and what forbids it",
+        true,
+        PYTHON_AND_JAVA,
+    ),
+    suite(
         "kafka",
         "two Kafka brokers, killed and restarted servers",
         true,
@@ -279,6 +285,7 @@ pub(crate) const BY_NAME: &[&str] = &[
     "reconfig",
     "sessions",
     "move",
+    "migrate",
     "kafka-ensemble",
     "partitions",
 ];

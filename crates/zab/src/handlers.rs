@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tracing::debug;
+use tracing::{debug, warn};
 use zooid_proto::quorum::{
     ForwardedRequest, FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder, Touch,
 };
@@ -313,6 +313,15 @@ pub(crate) trait Master {
         if info.protocol_version < PROTOCOL_VERSION {
             let version = info.protocol_version;
             return self.refuse(conn, format!("server {sid} speaks 0x{version:x}"), core);
+        }
+        // All that the wire tells of a release: those since 3.5 send it.
+        if info.config_version.is_none() {
+            warn!(
+                sid = core.params.sid,
+                learner = sid,
+                "a member does not know lists of members, as releases before 3.5: nobody has tried \
+                 them beside Zooid; upgrade it to 3.8 or 3.9 (docs/migrate.md)"
+            );
         }
         // Its configuration is one that this server does not know: who is the leader then?
         if info.config_version.unwrap_or(0) > core.committed.version() {
