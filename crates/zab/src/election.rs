@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zooid_proto::vote::{Notification, PeerState};
 
 use crate::boot::Params;
-use crate::io::ConnId;
+use crate::io::{ConnId, Sid};
 #[cfg(feature = "mutations")]
 use crate::java::Model;
 use crate::links::{LinkEvent, Links};
@@ -129,6 +129,23 @@ impl Elections {
         self.carry_out(step, now, out);
         self.links.forget_waiting();
         self.want(now, out);
+    }
+
+    /// The role is over: nothing is said until [`Elections::look`] or [`Elections::settle`].
+    pub(crate) fn rest(&mut self) {
+        self.fle.rest();
+    }
+
+    /// The server stops: it neither votes nor answers any more, and all connections are closed, so
+    /// that nobody waits for its vote.
+    pub(crate) fn stop(&mut self, out: &mut Out) {
+        self.fle.rest();
+        self.links.reset(out);
+    }
+
+    /// Whether the connection with a server is known to be gone.
+    pub(crate) fn is_down(&self, sid: Sid) -> bool {
+        self.fle.is_down(sid)
     }
 
     /// The vote that is published while not looking; while looking that of the term before. `None`

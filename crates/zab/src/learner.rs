@@ -228,12 +228,14 @@ impl Learner {
             return Master::closed(self, conn, core);
         }
         self.conn = None;
-        // A server that does not know yet that it leads closes, or refuses.
+        // A server that does not know yet that it leads closes, or refuses. One whose connection for
+        // votes is gone as well has ended since.
         let (again, wait_ms) = match core.model.is_java() {
             true => (self.phase == Phase::Connecting, JAVA_RETRY_MS),
             false => {
-                let again = matches!(self.phase, Phase::Connecting | Phase::Introduced);
-                (again, RETRY_MS)
+                let ended = !self.observer && core.elections.is_down(self.vote.leader);
+                let early = matches!(self.phase, Phase::Connecting | Phase::Introduced);
+                (early && !ended, RETRY_MS)
             }
         };
         if again && core.now < self.give_up_at {

@@ -227,6 +227,7 @@ impl Peer {
     fn accepted(&mut self, conn: ConnId, port: Port) {
         let core = &mut self.core;
         match (port, &mut self.state) {
+            (Port::Election, State::Draining(Next::Stop)) => core.out.close(conn),
             (Port::Election, _) => core.elections.accepted(conn, core.now, &mut core.out),
             (Port::Quorum, State::Leading(leader)) => leader.accept(conn, core),
             (Port::Quorum, State::Looking | State::Draining(_)) if !core.model.is_java() => {
@@ -319,6 +320,11 @@ impl Peer {
     }
 
     fn leave(&mut self, next: Next) {
+        match next {
+            // Before the learners know that there is an election: they need not wait for this vote.
+            Next::Stop => self.core.elections.stop(&mut self.core.out),
+            _ => self.core.elections.rest(),
+        }
         match &mut self.state {
             State::Leading(leader) => leader.end(&mut self.core),
             State::Learning(learner) => learner.end(&mut self.core),

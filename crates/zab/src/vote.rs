@@ -146,8 +146,8 @@ pub(crate) struct FastLeaderElection {
     /// Text of the committed one.
     config: String,
 
-    /// Nothing is said or heard: before the first election, and while a newer configuration waits to
-    /// be taken over.
+    /// Nothing is said or heard: before the first election, between a role and the next election, and
+    /// while a newer configuration waits to be taken over.
     idle: bool,
     state: PeerState,
     current: Option<Vote>,
@@ -302,6 +302,17 @@ impl FastLeaderElection {
         }
     }
 
+    /// The role is over, and there is no election yet: to answer for it would make others follow a
+    /// leader that is none any more, and wait for it.
+    pub(crate) fn rest(&mut self) {
+        self.idle = true;
+    }
+
+    /// Whether the last that was heard of a server is that nobody is there.
+    pub(crate) fn is_down(&self, sid: Sid) -> bool {
+        self.down.contains(&sid)
+    }
+
     /// Whether votes begin anew, because the members are others than before.
     pub(crate) fn reconfigure(
         &mut self,
@@ -314,7 +325,7 @@ impl FastLeaderElection {
         self.configured();
         if restart {
             self.clock = 0;
-            self.idle = self.state == PeerState::Looking;
+            self.idle |= self.state == PeerState::Looking;
             if self.idle {
                 self.current = None;
             }

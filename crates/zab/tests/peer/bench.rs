@@ -267,7 +267,7 @@ impl Bench {
 }
 
 /// A vote on the wire, of a server that knows `voters`: leader, zxid, round and epoch.
-fn notification(voters: i64, state: i32, vote: [i64; 4]) -> Vec<u8> {
+pub(crate) fn notification(voters: i64, state: i32, vote: [i64; 4]) -> Vec<u8> {
     let config = world::config(voters, 0, 0);
     let mut body = state.to_be_bytes().to_vec();
     for field in vote {

@@ -434,3 +434,30 @@ fn a_server_whose_data_are_gone_votes_for_nobody() {
         "{votes:?}"
     );
 }
+
+#[test]
+fn a_leader_that_has_ended_is_not_waited_for() {
+    for ended in [false, true] {
+        let mut bench = Bench::new(boot(1, 3, &[]));
+        bench.vote(2, 1, 2, 2, 0, 0);
+        bench.vote(3, 2, 1, 2, 0, 0);
+        bench.pass(300);
+        let conn = *bench.quorum.last().expect("it dials its leader");
+        if ended {
+            bench.input(Input::Closed {
+                conn: ConnId::accepted(1),
+            });
+        }
+        bench.input(Input::Closed { conn });
+        let expected = if ended { 1 } else { 2 };
+        bench.pass(50);
+        let dials = bench.quorum.len();
+        assert_eq!(
+            dials,
+            expected,
+            "refused, and its votes {}",
+            if ended { "gone" } else { "there" }
+        );
+        assert_eq!(bench.role() == Role::Looking, ended);
+    }
+}

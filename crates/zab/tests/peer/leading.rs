@@ -1,8 +1,10 @@
 //! Packets byte by byte as 3.9.5 sends and expects them, from the side of a leader.
 
-use zooid_zab::{Effect, Forwarded, Input, Proposal, ReconfigRequest, Role};
+use zooid_zab::{ConnId, Effect, Forwarded, Input, Port, Proposal, ReconfigRequest, Role};
 
-use crate::bench::{Bench, UPTODATE, ack, bare, boot, commit, newleader, proposal, unhex};
+use crate::bench::{
+    Bench, UPTODATE, ack, bare, boot, commit, newleader, notification, proposal, unhex,
+};
 use crate::world::{self, txn};
 
 #[test]
@@ -358,4 +360,72 @@ fn a_leader_whose_only_follower_dies_before_it_is_established_does_not_wait_for_
     bench.join(4, 1, 0, 0, 0);
     bench.pass(3_000);
     assert!(matches!(bench.role(), Role::Leading { serving: false, .. }));
+}
+
+/// What is sent on connections for votes.
+fn votes_sent(bench: &Bench, since: usize) -> usize {
+    let election = |effect: &&Effect| matches!(effect, Effect::Send { conn, .. } if bench.election.contains(conn));
+    bench.done[since..].iter().filter(election).count()
+}
+
+#[test]
+fn a_leader_that_stops_answers_no_votes() {
+    let mut bench = Bench::lead(boot(3, 3, &[]));
+    bench.hold = true;
+    let learner = bench.accept(1);
+    bench.give(
+        learner,
+        "0000000b 0000000000000000 00000014 0000000000000001 00010000 0000000000000000 ffffffff",
+    );
+    let since = bench.done.len();
+    bench.input(Input::Stop);
+    let closed: Vec<_> = bench.done[since..]
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Close { conn } => Some(*conn),
+            _ => None,
+        })
+        .collect();
+    let at = |conn| closed.iter().position(|&one| one == conn);
+    let votes = at(bench.election[0]).expect("the connection for votes is closed");
+    assert!(votes < at(learner).expect("that of the learner, too"));
+    let late = ConnId::accepted(9);
+    bench.input(Input::Accepted {
+        conn: late,
+        port: Port::Election,
+    });
+    assert_eq!(bench.done.last(), Some(&Effect::Close { conn: late }));
+    assert_eq!(votes_sent(&bench, since), 0);
+    assert!(!bench.done.contains(&Effect::Stopped), "the disk has work");
+    bench.release();
+    assert_eq!(bench.done.last(), Some(&Effect::Stopped));
+}
+
+#[test]
+fn a_leader_that_has_given_up_is_nobodys_leader() {
+    let mut bench = Bench::lead(boot(3, 3, &[]));
+    let conn = bench.election[0];
+    let vote = |bench: &mut Bench, round| {
+        let since = bench.done.len();
+        let frame = notification(3, 0, [1, 0, round, 0]);
+        bench.input(Input::Received {
+            conn,
+            bytes: &frame,
+        });
+        votes_sent(bench, since)
+    };
+    assert_eq!(vote(&mut bench, 1), 1, "it leads");
+    bench.hold = true;
+    let learner = bench.accept(1);
+    bench.give(
+        learner,
+        "0000000b 0000000000000000 00000014 0000000000000001 00010000 0000000000000000 ffffffff",
+    );
+    // Its supporter is in a later round: it answers that it leads, and then does so no more.
+    vote(&mut bench, 2);
+    assert_eq!(bench.role(), Role::Looking);
+    assert_eq!(vote(&mut bench, 2), 0, "it leads no more");
+    let since = bench.done.len();
+    bench.release();
+    assert!(votes_sent(&bench, since) > 0, "it votes");
 }
