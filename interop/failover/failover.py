@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "ensemble"))
 
 import members  # noqa: E402
+import sync  # noqa: E402
 from members import Ensemble, Session, eventually, require, wire  # noqa: E402
 
 NAMES = {"z": "Zooid", "j": "Java"}
@@ -143,9 +144,9 @@ def rounds_of(kind, faults, rounds, base):
 LOADS = (("set",), ("create",), ("get",), ("mixed", "--writes", "10"))
 
 
-def throughput(kind, base, seconds):
-    """Requests in a second of three servers, a third of the connections on each."""
-    ensemble = Ensemble(kind * 3, os.path.join(base, "throughput-" + kind))
+def throughput(kind, observers, base, seconds):
+    """Requests in a second of three voters and so many observers, the same number of connections on each server."""
+    ensemble = Ensemble(kind * 3 + "+" + kind * observers, os.path.join(base, "throughput-%s%d" % (kind, observers)))
     found = {}
     try:
         ensemble.begin()
@@ -158,60 +159,116 @@ def throughput(kind, base, seconds):
             wrong = sum(answer["errors"] for answer in answers)
             require(wrong == 0, "%d requests failed under %s" % (wrong, load[0]))
             found[load[0]] = sum(answer["rate"] for answer in answers)
-            print("# %s, %s: %.0f /s" % (NAMES[kind], load[0], found[load[0]]), file=sys.stderr, flush=True)
+            print("# %s, %d observers, %s: %.0f /s" % (NAMES[kind], observers, load[0], found[load[0]]),
+                  file=sys.stderr, flush=True)
     finally:
         ensemble.end()
     return found
 
 
-def report(words, failover, speeds):
-    load = os.getloadavg()[0]
+HEAD = [
+    "# An ensemble of three: Zooid beside Apache ZooKeeper 3.9.5",
+    "",
+    "Made by `interop/failover/run`: all servers and clients on one machine, fsync on, the same `zoo.cfg` for both kinds",
+    "(tickTime=500, initLimit=20, syncLimit=4). Each section tells the load average of the machine at its end.",
+]
+
+
+def conditions():
+    return "%d cores, load average %.1f" % (os.cpu_count(), os.getloadavg()[0])
+
+
+def fail_over(words, base):
+    found = {kind: rounds_of(kind, words.faults, words.rounds, base) for kind in words.kinds}
     lines = [
-        "# Fail-over of three servers: Zooid beside Apache ZooKeeper 3.9.5",
+        "## Fail-over",
         "",
-        "Made by `interop/failover/run --rounds %d`. The same `zoo.cfg` (tickTime=500, initLimit=20, syncLimit=4), all"
-        % words.rounds,
-        "servers and the client on one machine of %d cores, fsync on, load average %.1f at the end. One client on a server"
-        % (os.cpu_count(), load),
-        "that survives writes without a pause, one write at a time, and reconnects at once. Times are ms: from the fault to",
-        "the next acknowledged write behind the longest gap; for a follower and for a clean stop the longest gap itself.",
+        "%d rounds of each fault (%s). One client on a server that survives writes without a pause, one write at a time,"
+        % (words.rounds, conditions()),
+        "and reconnects at once. Times are ms: from the fault to the next acknowledged write behind the longest gap; for a",
+        "follower and for a clean stop the longest gap itself.",
         "",
         "| fault | " + " | ".join("%s median | %s worst" % (NAMES[kind], NAMES[kind]) for kind in words.kinds) + " |",
         "|---|" + "---|" * (2 * len(words.kinds)),
     ]
     for fault in words.faults:
-        cells = ["%.0f | %.0f" % (statistics.median(failover[kind][fault]), max(failover[kind][fault]))
+        cells = ["%.0f | %.0f" % (statistics.median(found[kind][fault]), max(found[kind][fault]))
                  for kind in words.kinds]
         lines.append("| %s | %s |" % (FAULTS[fault], " | ".join(cells)))
-    if speeds:
-        lines += ["", "Throughput of three servers, requests in a second, 10 connections x 16 outstanding on each:", "",
-                  "| load | " + " | ".join(NAMES[kind] for kind in words.kinds) + " | ratio |",
-                  "|---|" + "---|" * (len(words.kinds) + 1)]
+    return lines
+
+
+def speeds(words, base):
+    found = {observers: {kind: throughput(kind, observers, base, words.seconds) for kind in words.kinds}
+             for observers in (0, 1)}
+    lines = ["## Throughput", "",
+             "Requests in a second, 10 connections x 16 outstanding on each server (%s)." % conditions(), "",
+             "| servers | load | " + " | ".join(NAMES[kind] for kind in words.kinds) + " | ratio |",
+             "|---|---|" + "---|" * (len(words.kinds) + 1)]
+    for observers, by_kind in found.items():
         for load in LOADS:
-            values = [speeds[kind][load[0]] for kind in words.kinds]
-            lines.append("| %s | %s | %.2f |" % (load[0], " | ".join("%.0f" % value for value in values),
-                                                values[0] / values[-1]))
-    return "\n".join(lines) + "\n"
+            values = [by_kind[kind][load[0]] for kind in words.kinds]
+            lines.append("| %s | %s | %s | %.2f |" % (
+                "3 voters, 1 observer" if observers else "3 voters", load[0],
+                " | ".join("%.0f" % value for value in values), values[0] / values[-1]))
+    return lines
+
+
+def sync_times(words, base):
+    # A million znodes do not fit into the heap of the other sections, and the kinds of sync are told at INFO.
+    members.JAVA = ["java", "-Xmx2g", "-Dzookeeper.admin.enableServer=false",
+                    "-Dlogback.configurationFile=" + os.path.join(HERE, "..", "ensemble", "logback.xml")]
+    # Both need more than ten seconds for a million transactions where the machine is slow.
+    members.SETTINGS = members.SETTINGS.replace("initLimit=20", "initLimit=600")
+    found = {kind: sync.measure(kind, base, words.transactions, words.sync_rounds) for kind in words.kinds}
+    return ["## Until a follower serves", "",
+            "Seconds from the start of its process until it serves what the leader has, median of %d (%s); `of it sync`: from"
+            % (words.sync_rounds, conditions()),
+            "the begin of its election on, without the start of the process and the recovery of its own data. The other two have",
+            "made the transactions and were not restarted. initLimit=600, values of 100 bytes, Java with -Xmx2g. The kind of sync",
+            "is the one in the leader's log.", ""] + sync.table(found, NAMES, words.transactions)
+
+
+PARTS = {"failover": fail_over, "throughput": speeds, "sync": sync_times}
+
+
+def kept(file):
+    """The sections of an older report, by their titles."""
+    if not file or not os.path.exists(file):
+        return {}
+    found, title = {}, None
+    for line in open(file).read().splitlines():
+        if line.startswith("## "):
+            title = line
+            found[title] = []
+        if title:
+            found[title].append(line)
+    return found
 
 
 def main():
     words = argparse.ArgumentParser()
-    words.add_argument("--rounds", type=int, default=30)
+    for part in PARTS:
+        words.add_argument("--" + part, action="store_true", help="only this and others so named")
+    words.add_argument("--rounds", type=int, default=30, help="of each fault")
     words.add_argument("--kinds", default="zj")
     words.add_argument("--faults", type=lambda text: text.split(","), default=list(FAULTS))
     words.add_argument("--seconds", type=int, default=5, help="of each load")
-    words.add_argument("--no-throughput", action="store_true")
-    words.add_argument("--out", help="where the table goes, beside the output")
+    words.add_argument("--transactions", type=int, default=1_000_000, help="that a follower lacks")
+    words.add_argument("--sync-rounds", type=int, default=3)
+    words.add_argument("--out", help="where the tables go, beside the output; sections that are not measured stay")
     words = words.parse_args()
-    with tempfile.TemporaryDirectory(prefix="zooid-failover-") as base:
-        failover = {kind: rounds_of(kind, words.faults, words.rounds, base) for kind in words.kinds}
-        speeds = None if words.no_throughput else {
-            kind: throughput(kind, base, words.seconds) for kind in words.kinds}
-    text = report(words, failover, speeds)
-    print(text)
-    if words.out:
-        with open(words.out, "w") as file:
-            file.write(text)
+    chosen = [part for part in PARTS if getattr(words, part)] or list(PARTS)
+    sections = kept(words.out)
+    for part in chosen:
+        with tempfile.TemporaryDirectory(prefix="zooid-failover-") as base:
+            lines = PARTS[part](words, base)
+        print("\n".join(lines) + "\n", flush=True)
+        sections[lines[0]] = lines
+        if words.out:
+            with open(words.out, "w") as file:
+                for lines in [HEAD] + list(sections.values()):
+                    file.write("\n".join(lines).rstrip() + "\n" + ("" if lines is list(sections.values())[-1] else "\n"))
 
 
 if __name__ == "__main__":
