@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "ensemble"))
 
 import members  # noqa: E402
+import planned  # noqa: E402
 import sync  # noqa: E402
 from members import Ensemble, Session, eventually, require, wire  # noqa: E402
 
@@ -214,6 +215,15 @@ def speeds(words, base):
     return lines
 
 
+def planned_steps(words, base):
+    found = planned.measure(base, Client, words.move_rounds, words.seed)
+    return ["## Planned steps", "",
+            "The longest gap of acknowledged writes, ms, while one of three members is stopped (TERM) and comes back on its own",
+            "directory, %d rounds of all members in a random order (%s). `Java becomes Java` is Java's own rolling restart; in"
+            % (words.move_rounds, conditions()),
+            "the steps from one kind to the other both are in the ensemble.", ""] + planned.table(found, NAMES)
+
+
 def sync_times(words, base):
     # A million znodes do not fit into the heap of the other sections, and the kinds of sync are told at INFO.
     members.JAVA = ["java", "-Xmx2g", "-Dzookeeper.admin.enableServer=false",
@@ -229,7 +239,7 @@ def sync_times(words, base):
             "is the one in the leader's log.", ""] + sync.table(found, NAMES, words.transactions)
 
 
-PARTS = {"failover": fail_over, "throughput": speeds, "sync": sync_times}
+PARTS = {"failover": fail_over, "planned": planned_steps, "throughput": speeds, "sync": sync_times}
 
 
 def kept(file):
@@ -253,6 +263,8 @@ def main():
     words.add_argument("--rounds", type=int, default=30, help="of each fault")
     words.add_argument("--kinds", default="zj")
     words.add_argument("--faults", type=lambda text: text.split(","), default=list(FAULTS))
+    words.add_argument("--move-rounds", type=int, default=5)
+    words.add_argument("--seed", type=int, default=1, help="of the order of planned steps")
     words.add_argument("--seconds", type=int, default=5, help="of each load")
     words.add_argument("--transactions", type=int, default=1_000_000, help="that a follower lacks")
     words.add_argument("--sync-rounds", type=int, default=3)

@@ -118,7 +118,10 @@ impl Member {
                 self.peer.handle(touch, now.mono_ms as u64);
             }
         }
-        self.peer.handle(Input::Tick, now.mono_ms as u64);
+        let nodes = self.shared.tree.read().len() as u64;
+        let now_ms = now.mono_ms as u64;
+        self.peer.handle(Input::StateSize { nodes }, now_ms);
+        self.peer.handle(Input::Tick, now_ms);
     }
 
     /// When [`Member::tick`] has something to do at the earliest, monotonic ms.

@@ -58,6 +58,8 @@ pub(crate) struct Core {
     pub(crate) masters: Masters,
     /// In simulations: whom this peer takes after.
     pub(crate) model: Model,
+    /// Nodes of the state, as far as it is known.
+    pub(crate) state_nodes: u64,
     told_at: Option<u64>,
     untold: u64,
 }
@@ -84,6 +86,7 @@ impl Core {
             want_snapshot: false,
             masters: Masters::default(),
             model: Model::default(),
+            state_nodes: u64::MAX,
             told_at: None,
             untold: 0,
         }

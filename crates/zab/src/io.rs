@@ -165,6 +165,12 @@ pub enum Input<'a> {
         /// The first that is left.
         zxid: i64,
     },
+    /// How many nodes the state has: what it costs to send it whole. Until this is said, a learner is
+    /// brought up from the log wherever that is possible.
+    StateSize {
+        /// Roughly.
+        nodes: u64,
+    },
     /// Time has passed; [`Peer::poll_timeout`](crate::Peer::poll_timeout) says when it matters.
     Tick,
     /// Stop in an orderly way: a leader lets its followers have everything first. Done with

@@ -189,6 +189,7 @@ impl Peer {
                 }
             }
             (Input::LogStartsAt { zxid }, _) => core.store.starts_at(zxid),
+            (Input::StateSize { nodes }, _) => core.state_nodes = nodes,
             (Input::Tick, _) => self.tick(),
             (Input::Stop, State::Leading(leader)) if !core.model.is_java() => leader.stop(core),
             (Input::Stop, _) => core.leave(Next::Stop, "the server stops"),

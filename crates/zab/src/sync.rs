@@ -8,6 +8,11 @@ use crate::core::Core;
 use crate::history::SyncPlan;
 use crate::io::{ConnId, Effect, Sid};
 
+/// Above one transaction from the log for so many nodes of the state, the state is sent: a learner takes
+/// up to three times as long for a transaction as for a node. Java compares bytes, with the same fraction
+/// (`snapshotSizeFactor`).
+const NODES_FOR_ENTRY: u64 = 3;
+
 /// Decides, and sends DIFF, TRUNC or SNAP with all up to `top` behind `position`.
 pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: i64) {
     let mut plan = core.store.history().plan(position, top);
@@ -18,19 +23,15 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
         SyncPlan::Diff { zxid, after } => ("DIFF", FromLeader::Diff { zxid }, after),
         SyncPlan::Trunc { zxid } => ("TRUNC", FromLeader::Trunc { zxid }, zxid),
         SyncPlan::Snap => {
-            info!(
-                sid = core.params.sid,
-                learner = sid,
-                position = format_args!("0x{position:x}"),
-                "SNAP at 0x{top:x}"
-            );
-            send_snapshot(core, conn, top);
-            return;
+            return send_snapshot(core, conn, sid, position, top);
         }
     };
-    core.tell_learner(conn, &packet);
     let feed = core.store.history().feed(after, top);
     let (entries, from_log) = (feed.entries, feed.from_log);
+    let quick = (core.state_nodes / NODES_FOR_ENTRY).max(core.params.history_entries as u64);
+    if from_log.is_some() && entries > quick {
+        return send_snapshot(core, conn, sid, position, top);
+    }
     let mut bytes = Vec::new();
     for proposal in feed.from_memory {
         let zxid = proposal.zxid;
@@ -38,6 +39,7 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
         FromLeader::Proposal { zxid, txn }.encode(&mut bytes);
         FromLeader::Commit { zxid }.encode(&mut bytes);
     }
+    core.tell_learner(conn, &packet);
     info!(
         sid = core.params.sid,
         learner = sid,
@@ -57,11 +59,17 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
 
 /// The state as it is: everything that is committed, and nothing else, so that what is forwarded goes
 /// on exactly behind it.
-fn send_snapshot(core: &mut Core, conn: ConnId, top: i64) {
+fn send_snapshot(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: i64) {
     assert_eq!(
         core.store.applied(),
         top,
         "a snapshot is of what was applied"
+    );
+    info!(
+        sid = core.params.sid,
+        learner = sid,
+        position = format_args!("0x{position:x}"),
+        "SNAP at 0x{top:x}"
     );
     core.tell_learner(conn, &FromLeader::Snap { zxid: top });
     core.out.push(Effect::SendSnapshot { conn, zxid: top });

@@ -123,6 +123,27 @@ fn a_learner_far_behind_is_served_from_the_log() {
 }
 
 #[test]
+fn a_learner_behind_by_more_than_the_state_is_sent_the_state() {
+    for (nodes, sent_log) in [(60, 1), (59, 0)] {
+        let mut world = World::with(3, 0, |params| params.history_entries = 3);
+        world.start_all();
+        let leader = world.settle(5_000);
+        world.propose(leader);
+        world.deliver();
+        world.crash(1);
+        (0..20).for_each(|_| {
+            world.propose(leader);
+        });
+        world.deliver();
+        world.input(leader, Input::StateSize { nodes });
+        world.start(1);
+        world.settle(60_000);
+        assert_eq!(world.servers[&1].state.len(), 21);
+        assert_eq!(world.servers[&leader].sent_log, sent_log, "{nodes} nodes");
+    }
+}
+
+#[test]
 fn a_clean_stop_leaves_all_followers_alike() {
     let mut world = World::new(3, 0);
     world.start_all();
