@@ -91,18 +91,18 @@ impl Loop {
                     Err(error) => return Err(error).context(CLOSED),
                 }
             }
-            // Read while the rest of a long request waits: the server may wait for that, too.
-            let interest = if written < output.len() {
-                Interest::READABLE | Interest::WRITABLE
-            } else {
+            if written == output.len() {
                 output.clear();
                 written = 0;
-                Interest::READABLE
-            };
-            if !connection.stream.ready(interest).await?.is_readable()
-                || !connection.replies.read(&connection.stream)?
-            {
-                continue;
+                connection.fill().await?;
+            } else {
+                // The server may wait for its replies to be read before it reads the rest.
+                let both = Interest::READABLE | Interest::WRITABLE;
+                if !connection.stream.ready(both).await?.is_readable()
+                    || !connection.replies.read(&connection.stream)?
+                {
+                    continue;
+                }
             }
             let mut unasked = false;
             connection.replies.each(|head| match sent.pop_front() {

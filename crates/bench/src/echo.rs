@@ -1,12 +1,16 @@
 //! A server that knows only frames: it answers each with a reply of the length that a good answer
-//! would have. No node, no session, no log. It shows what the machine, its network and this
-//! generator allow at most.
+//! would have, and a change with as many events as there are connections that asked to be told. No
+//! node, no session, no log. It shows what the machine, its network and this generator allow at
+//! most.
 
+use crate::wire::arrive;
+use bytes::{Buf, BytesMut};
 use std::io::ErrorKind;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::sync::{Arc, Mutex};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use zooid_proto::Writer;
-use zooid_proto::client::ConnectResponse;
+use zooid_proto::client::{ConnectResponse, xid};
 use zooid_proto::ops::OpCode;
 
 /// Longest frame that it takes, bytes.
@@ -16,26 +20,30 @@ const LONGEST: usize = 16 << 20;
 const HEADER: usize = 16;
 const STAT: usize = 68;
 
-/// Buffers start at this size, as a server's would.
-const BUFFER: usize = 64 * 1024;
+/// Connections that want to know of the next change.
+type Watchers = Arc<Mutex<Vec<Arc<OwnedWriteHalf>>>>;
 
 /// Answers connections until the task is dropped. A getData is answered with `size` bytes of data.
 pub async fn serve(listener: TcpListener, size: usize) -> std::io::Result<()> {
+    let watchers = Watchers::default();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
+        let watchers = watchers.clone();
         tokio::spawn(async move {
             // Whoever breaks off is gone; there is nobody to tell.
-            let _ = answer(stream, size).await;
+            let _ = answer(stream, size, &watchers).await;
         });
     }
 }
 
-async fn answer(mut stream: TcpStream, size: usize) -> std::io::Result<()> {
-    let (mut input, mut output) = (Vec::with_capacity(BUFFER), Vec::with_capacity(BUFFER));
+async fn answer(stream: TcpStream, size: usize, watchers: &Watchers) -> std::io::Result<()> {
+    let (mut from, to) = stream.into_split();
+    let to = Arc::new(to);
+    let (mut input, mut output) = (BytesMut::new(), Vec::new());
     let mut greeted = false;
     loop {
-        if stream.read_buf(&mut input).await? == 0 {
+        if arrive(&mut from, &mut input).await? == 0 {
             return Ok(());
         }
         let mut at = 0;
@@ -49,20 +57,77 @@ async fn answer(mut stream: TcpStream, size: usize) -> std::io::Result<()> {
                 break;
             };
             at += 4 + length;
-            if greeted {
-                last = reply(frame, size, &mut output);
-            } else {
+            if !greeted {
                 greet(&mut output);
                 greeted = true;
+                continue;
+            }
+            let op = OpCode::from_i32(number(frame, 4));
+            reply(frame, op, size, &mut output);
+            last = op == Some(OpCode::CloseSession);
+            if op == Some(OpCode::SetData) {
+                tell(watchers, frame);
+            } else if op == Some(OpCode::GetData) && frame.last() == Some(&1) {
+                watchers.lock().expect("no panic inside").push(to.clone());
             }
         }
-        input.drain(..at);
-        stream.write_all(&output).await?;
+        input.advance(at);
+        send(&to, &output).await?;
         output.clear();
         if last {
             return Ok(());
         }
     }
+}
+
+async fn send(to: &OwnedWriteHalf, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match to.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => to.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes an event to all who wait for one, on all cores.
+fn tell(watchers: &Watchers, change: &[u8]) {
+    let all = std::mem::take(&mut *watchers.lock().expect("no panic inside"));
+    if all.is_empty() {
+        return;
+    }
+    let event = event(change);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for share in all.chunks(all.len().div_ceil(cores)) {
+        let (share, event) = (share.to_vec(), event.clone());
+        tokio::spawn(async move {
+            for to in share {
+                let _ = to.try_write(&event);
+            }
+        });
+    }
+}
+
+/// An event of a change: type, state, and its path.
+fn event(change: &[u8]) -> Vec<u8> {
+    let length = usize::try_from(number(change, 8)).unwrap_or(0);
+    let path = change.get(12..12 + length).unwrap_or_default();
+    let mut event = vec![0; 4 + HEADER];
+    event[4..8].copy_from_slice(&xid::NOTIFICATION.to_be_bytes());
+    for number in [3, 3, path.len() as i32] {
+        event.extend_from_slice(&number.to_be_bytes());
+    }
+    event.extend_from_slice(path);
+    let length = (event.len() - 4) as i32;
+    event[..4].copy_from_slice(&length.to_be_bytes());
+    event
+}
+
+/// A number of a frame; 0 behind its end.
+fn number(frame: &[u8], at: usize) -> i32 {
+    let bytes = frame.get(at..).and_then(|rest| rest.first_chunk());
+    bytes.map_or(0, |bytes| i32::from_be_bytes(*bytes))
 }
 
 fn greet(out: &mut Vec<u8>) {
@@ -79,10 +144,8 @@ fn greet(out: &mut Vec<u8>) {
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Appends a reply; true if it was the last one.
-fn reply(frame: &[u8], size: usize, out: &mut Vec<u8>) -> bool {
-    let number = |at: usize| i32::from_be_bytes(*frame[at..].first_chunk().expect("8 bytes"));
-    let op = OpCode::from_i32(number(4));
+/// Appends a reply.
+fn reply(frame: &[u8], op: Option<OpCode>, size: usize, out: &mut Vec<u8>) {
     let body = match op {
         Some(OpCode::GetData) => 4 + size + STAT,
         Some(OpCode::Exists | OpCode::SetData) => STAT,
@@ -100,7 +163,6 @@ fn reply(frame: &[u8], size: usize, out: &mut Vec<u8>) -> bool {
         let length = start + 4 + HEADER;
         out[length..length + 4].copy_from_slice(&(size as i32).to_be_bytes());
     }
-    op == Some(OpCode::CloseSession)
 }
 
 #[cfg(test)]
@@ -171,6 +233,17 @@ mod tests {
         let outcome = run(&plan).await;
         assert_eq!((outcome.requests, outcome.writes_us.len()), (50, 50));
         assert_eq!(outcome.more, vec![("connected", 30.0)]);
+    }
+
+    #[tokio::test]
+    async fn all_watchers_are_told_of_each_change() {
+        let plan = Plan {
+            connections: 20,
+            rounds: 3,
+            ..plan(Operation::Fanout).await
+        };
+        let outcome = run(&plan).await;
+        assert_eq!((outcome.requests, outcome.reads_us.len()), (60, 60));
     }
 
     #[tokio::test]

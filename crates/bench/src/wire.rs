@@ -4,11 +4,15 @@ use crate::frames::framed;
 use crate::outcome::name_of;
 use anyhow::{Context, bail};
 use bytes::{Buf, BytesMut};
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use zooid_proto::client::{ConnectRequest, ConnectResponse, Empty, RequestHeader, xid};
 use zooid_proto::ops::{OpCode, Request};
@@ -17,8 +21,13 @@ use zooid_proto::{Reader, Writer};
 /// Bytes of length and reply header.
 const HEAD: usize = 4 + 16;
 
-/// Free bytes to read into, at least.
+/// Bytes that one read may bring.
 const READ_STEP: usize = 64 * 1024;
+
+thread_local! {
+    /// Where reads go first: ten thousand connections that wait need no buffer of their own.
+    static ARRIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_STEP]);
+}
 
 /// Connections from one address of the loopback network: it has 28,000 ports to give by default,
 /// and those of closed connections stay taken for a while.
@@ -34,6 +43,25 @@ pub(crate) const CLOSED: &str =
 
 /// A handshake that takes longer has failed.
 const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Waits for bytes, and takes all that are there; 0 are the end of the stream.
+///
+/// Unlike try_read(), poll_read() takes a read that does not fill the buffer for the last one, and
+/// spares the call that would say so.
+pub(crate) async fn arrive(
+    stream: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+) -> std::io::Result<usize> {
+    poll_fn(|context| {
+        ARRIVED.with_borrow_mut(|arrived| {
+            let mut arrived = ReadBuf::new(arrived);
+            let done = ready!(Pin::new(&mut *stream).poll_read(context, &mut arrived));
+            input.extend_from_slice(arrived.filled());
+            Poll::Ready(done.map(|()| arrived.filled().len()))
+        })
+    })
+    .await
+}
 
 /// Where sessions come from.
 pub(crate) struct Target {
@@ -151,11 +179,12 @@ impl Connection {
 
     /// Waits for bytes.
     pub(crate) async fn fill(&mut self) -> anyhow::Result<()> {
-        loop {
-            self.stream.readable().await.context(CLOSED)?;
-            if self.replies.read(&self.stream)? {
-                return Ok(());
-            }
+        match arrive(&mut self.stream, &mut self.replies.input)
+            .await
+            .context(CLOSED)?
+        {
+            0 => bail!(CLOSED),
+            _ => Ok(()),
         }
     }
 
@@ -244,13 +273,15 @@ pub(crate) struct Replies {
 impl Replies {
     /// Reads what is there; false if that is nothing. An end of the stream is an error.
     pub(crate) fn read(&mut self, stream: &TcpStream) -> anyhow::Result<bool> {
-        self.input.reserve(READ_STEP);
-        match stream.try_read_buf(&mut self.input) {
+        ARRIVED.with_borrow_mut(|arrived| match stream.try_read(arrived) {
             Ok(0) => bail!(CLOSED),
-            Ok(_) => Ok(true),
+            Ok(count) => {
+                self.input.extend_from_slice(&arrived[..count]);
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error).context(CLOSED),
-        }
+        })
     }
 
     /// A buffer that held a burst is given back.

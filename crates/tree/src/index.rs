@@ -1,7 +1,9 @@
 //! Finds a node by the hash of its full path.
 //!
 //! 1024 tables instead of one: a table that grows moves one part in 1024 of the entries, so the worst
-//! insert into a large tree stays short. The tables hold ids alone, since half of their slots are
+//! insert into a large tree stays short. They have unequal shares of the paths, the largest twice the
+//! smallest: equal ones would all grow at the same number of nodes, and just behind it a tree would
+//! have an index twice as large as it needs. The tables hold ids alone, since half of their slots are
 //! empty at worst; a part of the hash stays with whoever owns the path, where it costs nothing.
 
 use crate::arena::NodeId;
@@ -16,11 +18,15 @@ const SHARDS: usize = 1024;
 pub(crate) struct PathHash(u64);
 
 impl PathHash {
+    /// x (4 - x) / 3 of the hash as a part x of one: steeper where it begins, so shards there are
+    /// narrower.
     fn shard(self) -> usize {
-        (self.0 >> 54) as usize
+        const ONE: u64 = 1 << 16;
+        let x = self.0 >> 48;
+        (x * (4 * ONE - x) * SHARDS as u64 / (3 * ONE * ONE)) as usize
     }
 
-    /// 32 bits that are not those of the shard.
+    /// 32 bits, of which those that find the shard have but a few.
     pub(crate) fn tag(self) -> u32 {
         (self.0 >> 20) as u32
     }
@@ -90,6 +96,17 @@ fn spread(tag: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shards_have_shares_between_one_and_two() {
+        let mut shares = [0u64; SHARDS];
+        for top in 0..1 << 16 {
+            shares[PathHash(top << 48 | 0x0000_FFFF_FFFF_FFFF).shard()] += 1;
+        }
+        // Of 65,536 equal parts of all hashes.
+        let (least, most) = (shares.iter().min(), shares.iter().max());
+        assert_eq!((least, most), (Some(&48), Some(&96)));
+    }
 
     #[test]
     fn finds_what_was_inserted_and_nothing_else() {

@@ -31,7 +31,8 @@ const LONGEST: usize = 508;
 /// Each slot begins with the id of its node, which is told when the slot moves.
 const OWNER: usize = size_of::<NodeId>();
 const STEP: usize = 4;
-const CHUNK: usize = 64 << 10;
+/// An allocator adds a page to each, or more.
+const CHUNK: usize = 256 << 10;
 
 /// Slots of the smallest size in a chunk fit into so many bits.
 const SLOT_BITS: u32 = 12;

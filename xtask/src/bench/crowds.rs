@@ -16,16 +16,37 @@ const FANOUT: &str = "fanout --connections 10000 --rounds 7 --timeout 120000";
 /// fewer than any backlog.
 const STORM: &str = "storm --sessions 5000 --connections 256 --timeout 120000";
 
+/// Figures of the servers, round by round.
+#[derive(Default)]
+struct Rounds {
+    zooid: Vec<f64>,
+    java: Vec<f64>,
+    echo: Vec<f64>,
+}
+
+impl Rounds {
+    fn of(&mut self, kind: Kind) -> &mut Vec<f64> {
+        match kind {
+            Kind::Zooid => &mut self.zooid,
+            Kind::Java => &mut self.java,
+            Kind::Echo => &mut self.echo,
+        }
+    }
+}
+
+fn pairs(one: &[f64], other: &[f64]) -> Vec<(f64, f64)> {
+    one.iter().copied().zip(other.iter().copied()).collect()
+}
+
 /// Runs the rows of crowds.
 pub(crate) fn run(options: &Options) -> Result<Vec<Line>> {
-    let (mut last, mut storms) = (Vec::new(), Vec::new());
+    let (mut last, mut storms) = (Rounds::default(), Rounds::default());
     let (fanout, storm) = (options.wants("fanout"), options.wants("storm"));
     if !fanout && !storm {
         return Ok(Vec::new());
     }
     for round in 1..=options.rounds {
-        let (mut events, mut sessions) = ([0.0; 2], [0.0; 2]);
-        for (at, kind) in [Kind::Zooid, Kind::Java].into_iter().enumerate() {
+        for kind in [Kind::Zooid, Kind::Java, Kind::Echo] {
             println!(
                 "crowds, round {round} of {}: {}",
                 options.rounds,
@@ -41,24 +62,37 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Line>> {
             }
             if storm {
                 bench(&server, "churn --warm-up 0 --seconds 2")?;
-                sessions[at] = bench(&server, STORM)?.get("rate")?;
+                storms.of(kind).push(bench(&server, STORM)?.get("rate")?);
             }
             if fanout {
-                events[at] = bench(&server, FANOUT)?.get("last_event_us_median")? / 1000.0;
+                let us = bench(&server, FANOUT)?.get("last_event_us_median")?;
+                last.of(kind).push(us / 1000.0);
             }
             server.stop()?;
         }
-        last.push((events[1], events[0]));
-        storms.push((sessions[0], sessions[1]));
     }
     let mut lines = Vec::new();
     if fanout {
-        let what = "1 change to 10,000 watchers: time to the last event, Java / Zooid";
-        lines.push(Line::new(what, Goal::AtLeast(5.0)).ratios(&last, "ms"));
+        let Rounds { zooid, java, echo } = &last;
+        let what = "1 change to 10,000 watchers: time to the last event";
+        let of = |other: &str| format!("{what}, {other}");
+        lines.extend([
+            Line::new(of("Java / Zooid"), Goal::AtLeast(5.0)).ratios(&pairs(java, zooid), "ms"),
+            Line::new(of("echo / Zooid"), Goal::None).ratios(&pairs(echo, zooid), "ms"),
+            Line::new(of("Java / echo: the most there is"), Goal::None)
+                .ratios(&pairs(java, echo), "ms"),
+        ]);
     }
     if storm {
-        let what = "5,000 new sessions, 256 at a time: sessions a second, Zooid / Java";
-        lines.push(Line::new(what, Goal::AtLeast(5.0)).ratios(&storms, "/s"));
+        let Rounds { zooid, java, echo } = &storms;
+        let what = "5,000 new sessions, 256 at a time: sessions a second";
+        let of = |other: &str| format!("{what}, {other}");
+        lines.extend([
+            Line::new(of("Zooid / Java"), Goal::AtLeast(5.0)).ratios(&pairs(zooid, java), "/s"),
+            Line::new(of("Zooid / echo"), Goal::None).ratios(&pairs(zooid, echo), "/s"),
+            Line::new(of("echo / Java: the most there is"), Goal::None)
+                .ratios(&pairs(echo, java), "/s"),
+        ]);
     }
     Ok(lines)
 }

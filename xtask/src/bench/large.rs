@@ -48,26 +48,11 @@ pub(crate) fn payload(nodes: usize) -> f64 {
     (names + nodes * DATA) as f64
 }
 
-/// Runs the rows of large trees.
-pub(crate) fn run(options: &Options) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    if options.wants("memory") {
-        lines.extend(memory()?);
+/// What a node costs.
+pub(crate) fn memory(options: &Options) -> Result<Vec<Line>> {
+    if !options.wants("memory") {
+        return Ok(Vec::new());
     }
-    if options.wants("start") {
-        lines.extend(start(options.rounds)?);
-    }
-    if options.wants("snapshot") {
-        lines.extend(snapshot(Kind::Zooid, MILLION, options.rounds)?);
-        lines.extend(snapshot(Kind::Java, MILLION, options.rounds)?);
-    }
-    if options.wants("snapshot-5m") {
-        lines.extend(snapshot(Kind::Zooid, 5 * MILLION, options.rounds)?);
-    }
-    Ok(lines)
-}
-
-fn memory() -> Result<Vec<Line>> {
     println!("memory of a million nodes");
     let mut resident = [0.0; 2];
     let mut empty = [0.0; 2];
@@ -123,7 +108,11 @@ fn with_snapshot(nodes: usize) -> Result<std::path::PathBuf> {
     Ok(folder)
 }
 
-fn start(rounds: usize) -> Result<Vec<Line>> {
+/// How long a start takes.
+pub(crate) fn start(options: &Options) -> Result<Vec<Line>> {
+    if !options.wants("start") {
+        return Ok(Vec::new());
+    }
     println!("start on a million nodes");
     let folder = with_snapshot(MILLION)?;
     let settings = Settings {
@@ -131,7 +120,7 @@ fn start(rounds: usize) -> Result<Vec<Line>> {
         java: JAVA_LARGE,
     };
     let mut pairs = Vec::new();
-    for _ in 0..rounds.max(3) {
+    for _ in 0..options.rounds.max(3) {
         let mut took = [0.0; 2];
         for (at, kind) in [Kind::Zooid, Kind::Java].into_iter().enumerate() {
             let server = Server::start(kind, &folder, settings)?;
@@ -148,6 +137,24 @@ fn start(rounds: usize) -> Result<Vec<Line>> {
         Line::new(format!("{what}: nodes a second"), Goal::AtLeast(500_000.0))
             .values(pairs.iter().map(rate).collect(), "/s"),
     ])
+}
+
+/// What snapshots of a million nodes do to others.
+pub(crate) fn snapshots(options: &Options) -> Result<Vec<Line>> {
+    if !options.wants("snapshot") {
+        return Ok(Vec::new());
+    }
+    let mut lines = snapshot(Kind::Zooid, MILLION, options.rounds)?;
+    lines.extend(snapshot(Kind::Java, MILLION, options.rounds)?);
+    Ok(lines)
+}
+
+/// The same with five million.
+pub(crate) fn snapshots_5m(options: &Options) -> Result<Vec<Line>> {
+    if !options.wants("snapshot-5m") {
+        return Ok(Vec::new());
+    }
+    snapshot(Kind::Zooid, 5 * MILLION, options.rounds)
 }
 
 /// Latencies of a paced load without and with snapshots that follow one another.

@@ -50,6 +50,8 @@ struct Rounds {
     zooid: Vec<Figures>,
     java: Vec<Figures>,
     echo: Vec<Figures>,
+    /// Why there are no lines of it.
+    failed: Option<String>,
 }
 
 impl Rounds {
@@ -95,7 +97,10 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Line>> {
             for (load, rounds) in loads.iter().zip(&mut rounds) {
                 if kind != Kind::Echo || load.limit {
                     let words = format!("{} --warm-up 1 --seconds 3", load.words);
-                    rounds.of(kind).push(bench(&server, &words)?);
+                    match bench(&server, &words) {
+                        Ok(figures) => rounds.of(kind).push(figures),
+                        Err(error) => rounds.failed = Some(format!("{}: {error:#}", kind.name())),
+                    }
                 }
             }
             server.stop()?;
@@ -103,6 +108,11 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Line>> {
     }
     let mut lines = Vec::new();
     for (load, rounds) in loads.iter().zip(&rounds) {
+        if let Some(why) = &rounds.failed {
+            let failed = Line::new(format!("{}: failed", load.name), Goal::None);
+            lines.push(failed.from(why));
+            continue;
+        }
         lines.extend(match load.row {
             "sync" => sync_lines(load, rounds)?,
             _ => wide_lines(load, rounds)?,
@@ -112,7 +122,9 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Line>> {
 }
 
 fn wide_lines(load: &Load, rounds: &Rounds) -> Result<Vec<Line>> {
-    let Rounds { zooid, java, echo } = rounds;
+    let Rounds {
+        zooid, java, echo, ..
+    } = rounds;
     let name = &load.name;
     let rate = pairs(zooid, java, "rate")?;
     let tail = pairs(zooid, java, "latency_us/p99.9")?;
@@ -165,7 +177,9 @@ fn generator(name: &str, rounds: &Rounds) -> Result<Line> {
 }
 
 fn sync_lines(load: &Load, rounds: &Rounds) -> Result<Vec<Line>> {
-    let Rounds { zooid, java, echo } = rounds;
+    let Rounds {
+        zooid, java, echo, ..
+    } = rounds;
     let name = &load.name;
     let p50 = if load.limit { 0.6 } else { 1.0 };
     let mut lines = vec![

@@ -51,6 +51,19 @@ const ROWS: &[(&str, &str, bool)] = &[
     ("idle", "an empty server: memory, binary, start", true),
 ];
 
+type Part = fn(&Options) -> Result<Vec<page::Line>>;
+
+/// What is run, one after the other.
+const PARTS: &[(&str, Part)] = &[
+    ("loads", loads::run),
+    ("crowds", crowds::run),
+    ("memory", large::memory),
+    ("start", large::start),
+    ("snapshot", large::snapshots),
+    ("snapshot-5m", large::snapshots_5m),
+    ("idle", crowds::idle),
+];
+
 /// What a comparison is asked for.
 pub(crate) struct Options {
     quick: bool,
@@ -117,18 +130,25 @@ impl Options {
 pub(crate) fn compare(words: &[&str]) -> Result<bool> {
     let options = Options::parse(words)?;
     prepare()?;
-    let mut lines = Vec::new();
+    let (mut lines, mut failed) = (Vec::new(), Vec::new());
     let mut page = Page::new(&options.command())?;
-    for part in [loads::run, crowds::run, large::run, crowds::idle] {
-        lines.extend(part(&options)?);
-        page.set(&lines)?;
+    for (name, part) in PARTS {
+        // What fails must not lose the others.
+        match part(&options) {
+            Ok(more) => lines.extend(more),
+            Err(error) => {
+                eprintln!("{name} failed: {error:#}");
+                failed.push(format!("{name} failed: {error:#}"));
+            }
+        }
+        page.set(&lines, &failed)?;
         // What is measured is kept, should a later row fail. Some rows alone leave the page of all.
         if options.only.is_empty() {
             page.write()?;
         }
     }
     println!("{}", page.text());
-    Ok(true)
+    Ok(failed.is_empty())
 }
 
 /// Builds what is measured, and fetches the oracle.

@@ -107,7 +107,8 @@ impl Page {
             "Both servers have the same `zoo.cfg` and their data on the same disk, fsync on, in turn, \
              and share\nthe cores with the load generator, `zooid bench`. The echo is a server that \
              knows only frames: it answers\neach with bytes of the right length, and is what this \
-             machine and this load generator allow at most.\nMedian of the rounds (lowest-highest). \
+             machine and this load generator allow at most.\n`bench/NOTES.md` says what is behind a \
+             figure that is missed.\n\nMedian of the rounds (lowest-highest). \
              Ratios are of one round; absolute figures of a noisy machine\nmean little by \
              themselves.\n\n",
         );
@@ -127,7 +128,8 @@ impl Page {
         })
     }
 
-    pub(crate) fn set(&mut self, lines: &[Line]) -> Result<()> {
+    /// The lines so far, and what went wrong.
+    pub(crate) fn set(&mut self, lines: &[Line], failed: &[String]) -> Result<()> {
         self.text = self.head.clone();
         self.text
             .push_str("| what | goal | measured | | from |\n|---|---|---|---|---|\n");
@@ -138,6 +140,9 @@ impl Page {
         let goals = lines.iter().filter_map(Line::met);
         let (met, missed): (Vec<bool>, Vec<bool>) = goals.partition(|met| *met);
         writeln!(self.text, "\n{} met, {} missed.", met.len(), missed.len())?;
+        for failed in failed {
+            writeln!(self.text, "\n**{failed}**")?;
+        }
         Ok(())
     }
 
@@ -161,6 +166,9 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn spread(values: &[f64], unit: &str) -> String {
+    if values.is_empty() {
+        return String::new();
+    }
     let middle = figure(median(values.to_vec()));
     if values.len() < 2 {
         return format!("{middle} {unit}");

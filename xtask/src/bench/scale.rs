@@ -107,22 +107,33 @@ pub(crate) fn scale(words: &[&str]) -> Result<bool> {
         date()?,
         machine()?
     );
+    let mut whole = true;
     for (name, part) in PARTS {
         if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
             continue;
         }
-        for plot in part(&options)? {
-            let file = repo().join("bench").join(plot.file);
-            std::fs::write(&file, svg(plot.title, plot.x, plot.y, &plot.curves))?;
-            text.push_str(&section(&plot));
+        match part(&options) {
+            Ok(plots) => {
+                for plot in plots {
+                    let file = repo().join("bench").join(plot.file);
+                    std::fs::write(&file, svg(plot.title, plot.x, plot.y, &plot.curves))?;
+                    text.push_str(&section(&plot));
+                }
+            }
+            // What fails must not lose the others.
+            Err(error) => {
+                eprintln!("{name} failed: {error:#}");
+                let _ = write!(text, "\n**{name} failed: {error:#}**\n");
+                whole = false;
+            }
         }
-        // What is measured is kept, should a later part fail. A part alone leaves the table of all.
+        // What is measured is kept. A part alone leaves the table of all.
         if options.only.is_empty() {
             std::fs::write(repo().join(FILE), &text)?;
         }
     }
     println!("{text}");
-    Ok(true)
+    Ok(whole)
 }
 
 fn section(plot: &Plot) -> String {
@@ -203,7 +214,7 @@ fn nodes(options: &Options) -> Result<Vec<Plot>> {
                 memory.add("names and data", size, megabytes(payload(size)));
             }
             let words = format!(
-                "get --existing -c 1 -o 1 --warm-up 1 --seconds 2 {}",
+                "get --existing -c 1 -o 1 --warm-up 0.5 --seconds 1 {}",
                 tree(size)
             );
             let p50 = bench(&running, &words)?.get("latency_us/p50")?;
@@ -352,7 +363,7 @@ fn children(options: &Options) -> Result<Vec<Plot>> {
             bench(&running, &format!("fill {shape}"))?;
             for (operation, curve) in [("children", "getChildren"), ("create", "create")] {
                 let words =
-                    format!("{operation} --existing -c 1 -o 1 --warm-up 1 --seconds 2 {shape}");
+                    format!("{operation} --existing -c 1 -o 1 --warm-up 0.5 --seconds 1 {shape}");
                 let p50 = bench(&running, &words)?.get("latency_us/p50")?;
                 plot.add(&format!("{name}: {curve}"), size, p50);
             }
@@ -374,7 +385,7 @@ fn values(_: &Options) -> Result<Vec<Plot>> {
             println!("{name}: values of {size} bytes");
             for operation in ["get", "set"] {
                 let words = format!(
-                    "{operation} -c 4 -o 4 --keys 16 --size {size} --warm-up 1 --seconds 2"
+                    "{operation} -c 4 -o 4 --keys 16 --size {size} --warm-up 0.5 --seconds 1"
                 );
                 let rate = bench(&running, &words)?.get("rate")?;
                 plot.add(

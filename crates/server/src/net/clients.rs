@@ -9,15 +9,16 @@ use crate::strangers;
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -25,8 +26,16 @@ use zooid_config::ClientAddress;
 use zooid_node::link::{MAX_WAITING_BYTES, MAX_WAITING_BYTES_IN_ALL};
 use zooid_node::{Closing, Conn, Link, Next, Wake};
 
-/// Bytes read at least with one call.
-const READ_STEP: usize = 8 * 1024;
+/// Bytes that one read may bring.
+const READ_STEP: usize = 64 * 1024;
+
+thread_local! {
+    /// Where reads go first: a connection that waits needs no buffer of its own.
+    static ARRIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_STEP]);
+}
+
+/// Bytes that the rest of a frame is read with at least.
+const REST_STEP: usize = 8 * 1024;
 
 /// Buffers that grew beyond this are given back when they are empty.
 const KEEP_BUFFER: usize = 64 * 1024;
@@ -320,7 +329,7 @@ async fn drive(
     let mut input = BytesMut::new();
     let mut output = Vec::new();
     let mut submit = Vec::new();
-    let deadline = tokio::time::Instant::now() + patience;
+    let mut patience = Some(Box::pin(tokio::time::sleep(patience)));
     loop {
         let progress = conn.receive(&input, server.clock.now(), &mut output, &mut submit);
         if !submit.is_empty() {
@@ -355,26 +364,48 @@ async fn drive(
                 if input.is_empty() && input.capacity() > KEEP_BUFFER {
                     input = BytesMut::new();
                 }
-                // Doubling a buffer that is full: memory follows what arrived.
-                input.reserve(READ_STEP.max(input.len()));
+                if conn.has_session() {
+                    patience = None;
+                }
+                let too_late = poll_fn(|context| match &mut patience {
+                    Some(patience) => patience.as_mut().poll(context),
+                    None => Poll::Pending,
+                });
                 tokio::select! {
                     biased;
                     () = notify.notified() => {}
-                    // Unlike try_read(), it takes a read that does not fill the buffer for the last
-                    // one, and spares the call that would say so.
-                    read = stream.read_buf(&mut input) => {
+                    read = read(stream, &mut input) => {
                         if read? == 0 {
                             return Ok(End::Gone);
                         }
                     }
-                    () = tokio::time::sleep_until(deadline), if !conn.has_session() => {
-                        return Ok(End::Gone);
-                    }
+                    () = too_late => return Ok(End::Gone),
                 }
             }
             Next::Close(closing) => return Ok(End::Closing(closing, first)),
         }
     }
+}
+
+/// Reads what has arrived; 0 bytes are the end of the stream.
+///
+/// Unlike try_read(), poll_read() takes a read that does not fill the buffer for the last one, and
+/// spares the call that would say so.
+async fn read(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<usize> {
+    if !input.is_empty() {
+        // The rest of a long frame. Doubling: memory follows what arrived.
+        input.reserve(REST_STEP.max(input.len()));
+        return stream.read_buf(input).await;
+    }
+    poll_fn(|context| {
+        ARRIVED.with_borrow_mut(|arrived| {
+            let mut arrived = ReadBuf::new(arrived);
+            let done = ready!(Pin::new(&mut *stream).poll_read(context, &mut arrived));
+            input.extend_from_slice(arrived.filled());
+            Poll::Ready(done.map(|()| arrived.filled().len()))
+        })
+    })
+    .await
 }
 
 fn ends_now(next: &Next) -> bool {
