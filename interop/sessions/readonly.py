@@ -28,7 +28,8 @@ def bring_back(ensemble, member):
 
 
 def serves_reads(ensemble):
-    for member in (ensemble.followers()[0], ensemble.leader()):
+    observers = [member for member in ensemble.members if member.observer]
+    for member in [ensemble.followers()[0], ensemble.leader()] + observers:
         writer = member.client()
         writer.create("/read", b"1")
         writer.create("/read/child")
@@ -61,7 +62,7 @@ def serves_reads(ensemble):
         same(attach(member, other, read_only=True).id, 0, "a closed session")
         bring_back(ensemble, member)
         wait_closed(again, "a session of the server without a leader")
-        eventually(lambda: member.mode() in ("leader", "follower"), "it serves all")
+        eventually(lambda: member.mode() in ("leader", "follower", "observer"), "it serves all")
         same(attach(member, again, read_only=True).id, 0, "that session behind the election")
         client = member.client(read_only=True)
         same(client.is_read_only, False, "the handshake of a server with a leader")

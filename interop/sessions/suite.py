@@ -23,12 +23,14 @@ UPGRADING = {"localSessionsEnabled": "true", "localSessionsUpgradingEnabled": "t
 # Letters of an ensemble, the last of which leads at first; keys of its members; checks in order, each of which leaves
 # it whole.
 UPGRADED = UPGRADING, local.UPGRADED + readonly.WITH_LOCAL
+OBSERVED = UPGRADING, local.UPGRADED + [readonly.serves_reads]
 REFUSED = LOCAL, local.REFUSED
 GLOBAL = {}, readonly.WITHOUT_LOCAL
 PLAN = [
     ("jjj", *UPGRADED),
     ("jjj", *REFUSED),
     ("jjj", *GLOBAL),
+    ("jjj+j", *OBSERVED),
 ] if JAVA else [
     ("zzz", *UPGRADED),
     ("zzz", *REFUSED),
@@ -37,6 +39,8 @@ PLAN = [
     ("zjj", *UPGRADED),
     ("jzz", *REFUSED),
     ("zjj", *REFUSED),
+    ("zjj+z", *OBSERVED),
+    ("jzz+j", *OBSERVED),
 ]
 
 
