@@ -18,6 +18,7 @@ pub mod acl;
 pub mod auth;
 pub mod conn;
 pub mod core;
+pub mod ensemble_stats;
 pub mod link;
 pub mod log;
 pub mod member;

@@ -5,12 +5,16 @@
 //! empty, carrying out each [`Effect`] before it takes the next: an effect means the state at its
 //! own moment. What is between agreement and state machine alone never leaves here.
 
+mod measure;
+
 use crate::conn::Submit;
 use crate::core::{Append, Core, Made, Question};
 use crate::shared::Shared;
 use crate::time::Now;
+use measure::Measure;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use zooid_proto::OpCode;
 use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Peer, Proposal, Role, Token};
 
@@ -34,6 +38,7 @@ pub struct Member {
     /// Whether it serves reads meanwhile.
     read_only: bool,
     stopping: bool,
+    measure: Measure,
 }
 
 /// How long a server looks for a leader at least before it serves reads without one, ms.
@@ -58,6 +63,7 @@ impl Member {
             alone_since_ms: now.mono_ms,
             read_only: false,
             stopping: false,
+            measure: Measure::new(now),
         };
         member.write_config(now);
         member
@@ -93,8 +99,11 @@ impl Member {
             self.rebuilding = None;
             self.write_config(now);
             for proposal in std::mem::take(&mut self.held) {
-                self.commit(proposal);
+                self.commit(proposal, now);
             }
+        }
+        if let Input::Persisted { token } = input {
+            self.measure.persisted(&self.shared, token, now);
         }
         self.stopping |= matches!(input, Input::Stop);
         self.peer.handle(input, now.mono_ms as u64);
@@ -183,7 +192,7 @@ impl Member {
         for made in self.core.take_made() {
             let input = match made {
                 Made::Proposal(append) => {
-                    self.shared.proposal_sizes.note(append.payload.len());
+                    self.measure.proposed(&self.shared, append.payload.len());
                     Input::Propose(Proposal {
                         zxid: append.zxid,
                         bytes: append.payload,
@@ -217,7 +226,7 @@ impl Member {
                 if self.rebuilding.is_some() {
                     self.held.push_back(proposal);
                 } else {
-                    self.commit(proposal);
+                    self.commit(proposal, now);
                 }
             }
             Effect::Request { conn, request } => {
@@ -231,6 +240,8 @@ impl Member {
                 session,
                 timeout_ms,
             } => {
+                let asked = &self.shared.ensemble.revalidations;
+                asked.fetch_add(1, Ordering::Relaxed);
                 let valid = self.core.revalidate(conn.0, session, timeout_ms, now);
                 let answer = Input::Revalidated {
                     conn,
@@ -265,6 +276,10 @@ impl Member {
                 return Some(effect);
             }
             Effect::Disk { token, ref op } => {
+                if let DiskOp::Append(proposal) = op {
+                    let (shared, role) = (&self.shared, self.role);
+                    self.measure.logged(shared, role, token, proposal, now);
+                }
                 if matches!(op, DiskOp::Truncate { .. } | DiskOp::InstallSnapshot { .. }) {
                     self.core.advance();
                     self.rebuilding = Some(token);
@@ -280,7 +295,9 @@ impl Member {
         None
     }
 
-    fn commit(&mut self, proposal: Proposal) {
+    fn commit(&mut self, proposal: Proposal, now: Now) {
+        let (shared, role) = (&self.shared, self.role);
+        self.measure.committed(shared, role, &proposal, now);
         self.core.committed(Append {
             zxid: proposal.zxid,
             payload: proposal.bytes,
@@ -289,6 +306,10 @@ impl Member {
 
     fn change(&mut self, role: Role, now: Now) {
         let was_serving = serves(self.role);
+        let election_ms = self.peer.status().election_ms;
+        let before = self.role;
+        self.measure
+            .role(&self.shared, before, role, election_ms, now);
         if role == Role::Looking && self.role != Role::Looking {
             self.alone_since_ms = now.mono_ms;
         }

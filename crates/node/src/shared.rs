@@ -1,5 +1,6 @@
 //! What all connections and the core of one server share.
 
+use crate::ensemble_stats::EnsembleStats;
 use crate::link::{ConnId, Link};
 use crate::sessions::Sessions;
 use crate::settings::Settings;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub load_ms: Summary,
     /// Lengths of the transactions that this server proposed.
     pub proposal_sizes: ProposalSizes,
+    /// What a member of an ensemble counts and measures.
+    pub ensemble: EnsembleStats,
     /// How many may connect.
     pub throttle: Mutex<Throttle>,
     /// How often the tree was replaced as a whole: whoever goes through it in steps looks.
@@ -83,6 +86,7 @@ impl Shared {
             digest_log: Mutex::default(),
             load_ms,
             proposal_sizes: ProposalSizes::default(),
+            ensemble: EnsembleStats::default(),
             generation: AtomicU64::new(0),
             serving: AtomicBool::new(true),
             learning: AtomicBool::new(false),

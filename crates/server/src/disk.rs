@@ -60,6 +60,18 @@ pub struct DiskStats {
 }
 
 impl DiskStats {
+    /// Notes transactions that are handed over.
+    pub(crate) fn hand_over(&self, count: u64) {
+        self.queued.fetch_add(count, Ordering::Relaxed);
+        self.transactions.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Notes how many of them wait, `taken` having been taken so far.
+    pub(crate) fn look(&self, taken: u64) {
+        let waiting = self.queued.load(Ordering::Relaxed) - taken;
+        self.queue_size.add(waiting as i64);
+    }
+
     /// Starts from zero again.
     pub fn reset(&self) {
         self.transactions.store(0, Ordering::Relaxed);
@@ -112,9 +124,7 @@ impl Disk {
 
     /// Hands over transactions to log.
     pub fn append(&self, appends: Vec<Append>) {
-        let count = appends.len() as u64;
-        self.stats.queued.fetch_add(count, Ordering::Relaxed);
-        self.stats.transactions.fetch_add(count, Ordering::Relaxed);
+        self.stats.hand_over(appends.len() as u64);
         let job = Job {
             appends,
             queued: Instant::now(),
@@ -150,8 +160,7 @@ impl LogThread {
         let mut jobs = Vec::new();
         while let Ok(first) = inbox.recv() {
             jobs.clear();
-            let waiting = self.stats.queued.load(Ordering::Relaxed) - self.taken;
-            self.stats.queue_size.add(waiting as i64);
+            self.stats.look(self.taken);
             let mut job = Some(first);
             while let Some(Job { appends, queued }) = job {
                 jobs.push((queued, appends.len() as u64));

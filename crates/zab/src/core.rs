@@ -60,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) model: Model,
     /// Nodes of the state, as far as it is known.
     pub(crate) state_nodes: u64,
+    /// Learners that were sent transactions, and those that were sent a whole state.
+    pub(crate) synced_by: (u64, u64),
     told_at: Option<u64>,
     untold: u64,
 }
@@ -87,6 +89,7 @@ impl Core {
             masters: Masters::default(),
             model: Model::default(),
             state_nodes: u64::MAX,
+            synced_by: (0, 0),
             told_at: None,
             untold: 0,
         }

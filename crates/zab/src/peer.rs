@@ -539,6 +539,8 @@ impl Peer {
             quorum_size: self.core.committed.voters().len() as u64,
             config_version: self.core.committed.version(),
             master: None,
+            diffs_sent: self.core.synced_by.0,
+            snapshots_sent: self.core.synced_by.1,
             learners: Vec::new(),
         };
         match &self.state {

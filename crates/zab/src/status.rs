@@ -77,6 +77,10 @@ pub struct Status {
     pub config_version: i64,
     /// Of a learner: who tells it what is committed, the leader or a master of observers.
     pub master: Option<Sid>,
+    /// How many learners it has sent what they lacked,
+    pub diffs_sent: u64,
+    /// and how many its whole state, since the start.
+    pub snapshots_sent: u64,
     /// Of a leader: its learners. Of a follower that is a master of observers: these.
     pub learners: Vec<LearnerStatus>,
 }

@@ -39,6 +39,7 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
         FromLeader::Proposal { zxid, txn }.encode(&mut bytes);
         FromLeader::Commit { zxid }.encode(&mut bytes);
     }
+    core.synced_by.0 += 1;
     core.tell_learner(conn, &packet);
     info!(
         sid = core.params.sid,
@@ -71,6 +72,7 @@ fn send_snapshot(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: i6
         position = format_args!("0x{position:x}"),
         "SNAP at 0x{top:x}"
     );
+    core.synced_by.1 += 1;
     core.tell_learner(conn, &FromLeader::Snap { zxid: top });
     core.out.push(Effect::SendSnapshot { conn, zxid: top });
 }

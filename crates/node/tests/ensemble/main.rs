@@ -2,5 +2,6 @@
 //! disks that are done at once, and a clock that the test moves.
 
 mod local;
+mod measures;
 mod read_only;
 mod world;

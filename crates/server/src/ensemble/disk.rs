@@ -26,6 +26,7 @@ use zooid_zab::{DiskOp, Token};
 pub struct MemberDisk {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    stats: Arc<DiskStats>,
 }
 
 struct Job {
@@ -71,6 +72,7 @@ impl MemberDisk {
         core: UnboundedSender<CoreInput>,
     ) -> std::io::Result<MemberDisk> {
         let (jobs, inbox) = channel();
+        let stats = workshop.stats.clone();
         let thread = std::thread::Builder::new()
             .name("log".into())
             .spawn(move || {
@@ -79,6 +81,8 @@ impl MemberDisk {
                     shop: workshop,
                     core: core.clone(),
                     batch: None,
+                    queued: Vec::new(),
+                    taken: 0,
                 };
                 if let Err(error) = worker.run(&inbox) {
                     let _ = core.send(CoreInput::DiskFailed(error));
@@ -87,16 +91,20 @@ impl MemberDisk {
         Ok(MemberDisk {
             jobs: Some(jobs),
             thread: Some(thread),
+            stats,
         })
     }
 
     /// Asks for an operation. `incoming` is the state that a leader sent, for its installation.
     pub fn ask(&self, token: Token, op: DiskOp, incoming: &mut Option<Incoming<'static>>) {
         let work = match op {
-            DiskOp::Append(proposal) => Work::Append(Append {
-                zxid: proposal.zxid,
-                payload: proposal.bytes,
-            }),
+            DiskOp::Append(proposal) => {
+                self.stats.hand_over(1);
+                Work::Append(Append {
+                    zxid: proposal.zxid,
+                    payload: proposal.bytes,
+                })
+            }
             DiskOp::AcceptedEpoch(epoch) => Work::AcceptedEpoch(epoch),
             DiskOp::CurrentEpoch(epoch) => Work::CurrentEpoch(epoch),
             DiskOp::Truncate { zxid } => Work::Truncate(zxid),
@@ -130,6 +138,10 @@ struct Worker {
     core: UnboundedSender<CoreInput>,
     /// The last token of the transactions gathered.
     batch: Option<Token>,
+    /// When they were asked for.
+    queued: Vec<Instant>,
+    /// Transactions taken out of the queue since the start.
+    taken: u64,
 }
 
 impl Worker {
@@ -142,6 +154,11 @@ impl Worker {
         }) = next.take()
         {
             if let Work::Append(append) = work {
+                if self.batch.is_none() {
+                    self.shop.stats.look(self.taken);
+                }
+                self.taken += 1;
+                self.queued.push(queued);
                 let waited = queued.elapsed().as_millis() as i64;
                 self.shop.stats.queue_ms.add(waited);
                 self.shop.log.push(std::slice::from_ref(&append))?;
@@ -181,6 +198,10 @@ impl Worker {
         let took = written.elapsed();
         shop.stats.sync_ms.add(took.as_millis() as i64);
         shop.stats.flush_ms.add(start.elapsed().as_millis() as i64);
+        for queued in self.queued.drain(..) {
+            let ms = queued.elapsed().as_millis() as i64;
+            shop.stats.queue_and_flush_ms.add(ms);
+        }
         if took > shop.slow_sync {
             tracing::warn!(
                 ms = took.as_millis() as u64,
