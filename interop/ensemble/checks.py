@@ -605,6 +605,54 @@ def a_lost_quorum(ensemble):
     same_trees(ensemble)
 
 
+LEADS = ("proposal_count", "commit_count", "cnt_quorum_ack_latency", "cnt_proposal_ack_creation_latency")
+FOLLOWS = ("learner_proposal_received_count", "learner_commit_received_count", "cnt_proposal_latency",
+           "cnt_proposal_ack_creation_latency", "cnt_commit_propagation_latency")
+OBSERVES = ("learner_commit_received_count", "cnt_commit_propagation_latency")
+ALL_DO = ("cnt_propagation_latency", "sync_processor_request_queued")
+ONCE = ("cnt_unavailable_time", "looking_count")
+
+
+@check
+def figures_of_members(ensemble):
+    """What operators watch moves with the writes, on each member as its role has it."""
+    leader = ensemble.leader()
+    figures = {}
+    for member in ensemble.running():
+        of_role = LEADS if member is leader else OBSERVES if member.observer else FOLLOWS
+        figures[member] = ["zk_" + name for name in of_role + ALL_DO]
+    writer = ensemble.running()[0].client()
+    ensemble.level()
+
+    def told(member):
+        monitor = member.monitor()
+        return [int(monitor[name]) for name in figures[member]]
+    # Proposals that a quorum had without a member may still be on their way to its disk.
+    before = {}
+    for member in figures:
+        def steady():
+            seen = told(member)
+            return seen == before.get(member) or before.update({member: seen})
+        eventually(steady, lambda: "figures of %r stand still" % member)
+    count = 20
+    for _ in range(count):
+        writer.set("/", b"")
+    for member, was in before.items():
+        eventually(lambda: [now - then for now, then in zip(told(member), was)] == [count] * len(was),
+                   lambda: "each by %d more on %r: %s from %s to %s" % (count, member, figures[member], was, told(member)))
+        monitor = member.monitor()
+        if member is leader:
+            synced = sum(not other.observer for other in figures) - 1
+            same((monitor["zk_learners"], monitor["zk_synced_followers"]), (str(len(figures) - 1), str(synced)), "learners")
+            require(int(monitor["zk_diff_count"]) + int(monitor["zk_snap_count"]) >= len(figures) - 1, "learners it synced")
+        same(monitor["zk_quorum_size"], str(len(ensemble.voters)), "voters")
+        led = ("cnt_leader_unavailable_time", "cnt_election_time") if member is leader else (
+            "cnt_observer_sync_time",) if member.observer else ("cnt_follower_sync_time", "cnt_election_time")
+        zero = [name for name in ONCE + led if monitor["zk_" + name] == "0"]
+        same(zero, [], "what is 0 on %r" % member)
+    writer.close()
+
+
 @check
 def observers(ensemble):
     """They come back, whoever leads, and have no vote."""

@@ -19,7 +19,7 @@ JAVA = os.environ["SERVER"] == "java"
 # for Zooid alone, mixed ensembles have what two kinds can misunderstand. A session that expires takes its seconds.
 BASIC = ("election", "writes-through-each-member", "sync-reads-what-another-member-acknowledged",
          "ephemerals-and-sequential-nodes", "watches-across-members", "multi", "sessions-move-between-members",
-         "the-same-tree-everywhere")
+         "the-same-tree-everywhere", "figures-of-members")
 ALL = tuple(name for name, _ in checks.CHECKS if name != "observers") + ("random-kills",)
 SYNCS = ("diff", "snap", "trunc", "a-tail-and-other-writes")
 OBSERVED = BASIC + ("observers", "a-lost-quorum")
