@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A member as an operator starts and stops it, for the suite and for the commands of `zooid migrate`.
-#   member.sh start java|zooid DIR   on DIR/zoo.cfg; the log is DIR/server.log, the pid DIR/server.pid
+#   member.sh start java|java38|zooid DIR   on DIR/zoo.cfg; the log is DIR/server.log, the pid DIR/server.pid
 #   member.sh stop DIR               TERM; returns when the process is gone
 #   member.sh kill DIR
 set -euo pipefail
@@ -16,10 +16,9 @@ alive() {
 case $1 in
 start)
     kind=$2 dir=$3
-    if [ "$kind" = java ]; then
-        lib=$INTEROP_OUT/oracle/lib
+    if [ "$kind" != zooid ]; then
+        lib=$INTEROP_OUT/oracle${kind#java}/lib
         command=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto
-            -Dzookeeper.admin.enableServer=false
             -cp "$lib:$lib/*" org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zoo.cfg")
     else
         command=("$ZOOID" serve --config "$dir/zoo.cfg")

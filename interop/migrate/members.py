@@ -18,19 +18,18 @@ HELPER = os.path.join(HERE, "member.sh")
 SETTINGS = """\
 tickTime=500
 initLimit=60
-syncLimit=20
+syncLimit=60
 minSessionTimeout=1000
 maxSessionTimeout=600000
 maxClientCnxns=0
-admin.enableServer=false
 preAllocSize=64
 """
 
 
-def ask(port, word):
+def ask(host, port, word):
     """The answer to a word. Java closes before it has read what is behind one, which resets the connection."""
     answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=2) as to:
+    with socket.create_connection((host, port), timeout=2) as to:
         to.sendall(word.encode())
         try:
             while chunk := to.recv(65536):
@@ -41,11 +40,15 @@ def ask(port, word):
 
 
 class Member:
-    def __init__(self, sid, folder, observer=False, words="*"):
-        self.sid, self.observer, self.words = sid, observer, words
+    """`quiet`: it has a host of its own, where only `srvr` is allowed and the admin server runs. `named`: its line in
+    the list of members says where clients reach it."""
+
+    def __init__(self, sid, folder, observer=False, quiet=False, named=False):
+        self.sid, self.observer, self.quiet, self.named = sid, observer, quiet, named
         self.folder = os.path.join(folder, "member-%d" % sid)
-        self.port, self.quorum_port, self.election_port = free_ports(3)
-        self.address = "127.0.0.1:%d" % self.port
+        self.host = "127.0.0.%d" % sid if quiet else "127.0.0.1"
+        self.port, self.quorum_port, self.election_port, self.admin_port = free_ports(4)
+        self.address = "%s:%d" % (self.host, self.port)
         self.data = os.path.join(self.folder, "data")
         self.config = os.path.join(self.folder, "zoo.cfg")
         self.log_file = os.path.join(self.folder, "server.log")
@@ -55,14 +58,19 @@ class Member:
             file.write("%d\n" % sid)
 
     def line(self):
-        return "server.%d=127.0.0.1:%d:%d:%s" % (
-            self.sid, self.quorum_port, self.election_port, "observer" if self.observer else "participant")
+        return "server.%d=%s:%d:%d:%s%s" % (
+            self.sid, self.host, self.quorum_port, self.election_port,
+            "observer" if self.observer else "participant", ";" + self.address if self.named else "")
 
     def configure(self, lines):
+        """Without lines it is a server alone."""
         with open(self.config, "w") as file:
-            file.write(SETTINGS)
-            file.write("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n" % (self.data, self.port))
-            file.write("4lw.commands.whitelist=%s\n" % self.words)
+            file.write(SETTINGS + "dataDir=%s\n" % self.data)
+            if not (lines and self.named):
+                file.write("clientPort=%d\nclientPortAddress=%s\n" % (self.port, self.host))
+            file.write("4lw.commands.whitelist=%s\n" % ("srvr" if self.quiet else "*"))
+            file.write("admin.enableServer=%s\nadmin.serverAddress=%s\nadmin.serverPort=%d\n" % (
+                str(self.quiet).lower(), self.host, self.admin_port))
             if self.observer:
                 file.write("peerType=observer\n")
             file.writelines(line + "\n" for line in lines)
@@ -99,7 +107,7 @@ class Member:
     def srvr(self):
         """Lines of `srvr` by their names, empty when it does not serve."""
         try:
-            text = ask(self.port, "srvr zooid")
+            text = ask(self.host, self.port, "srvr zooid")
         except OSError:
             return {}
         return {name: value for name, _, value in (line.partition(": ") for line in text.splitlines())}
@@ -128,13 +136,15 @@ class Member:
 
 
 class Ensemble:
-    def __init__(self, folder, voters, observers=0, words=None):
+    """Observers are quiet members."""
+
+    def __init__(self, folder, voters, observers=0, named=False):
         self.folder = folder
-        self.members = [Member(at + 1, folder, at >= voters, (words or {}).get(at + 1, "*"))
-                        for at in range(voters + observers)]
+        self.members = [Member(at + 1, folder, at >= voters, at >= voters, named) for at in range(voters + observers)]
         self.addresses = ",".join(member.address for member in self.members)
+        self.lines = [member.line() for member in self.members]
         for member in self.members:
-            member.configure(member.line() for member in self.members)
+            member.configure(self.lines)
 
     def begin(self, kinds, first):
         """Starts those in `first` alone, of which the highest then leads, then the others."""
@@ -175,7 +185,7 @@ class Ran:
         return "exit %d, said %s / %s" % (self.code, self.out[-3000:], self.err[-3000:])
 
 
-def migrate(folder, *words, deadline_s=240):
+def migrate(folder, *words, deadline_s=400):
     """Runs it to its end. Its streams are files: servers that it starts keep them open."""
     paths = [os.path.join(folder, name) for name in ("migrate.out", "migrate.err")]
     with open(paths[0], "w") as out, open(paths[1], "w") as err:
