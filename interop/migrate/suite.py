@@ -63,7 +63,7 @@ def fill(ensemble):
 
 def plan(ensemble):
     # More clients than the second has, even if a session of the tool itself is not quite gone there.
-    keepers = [ensemble.members[0].session(timeout_ms=20_000) for _ in range(4)]
+    keepers = [ensemble.members[0].session(timeout_ms=120_000) for _ in range(4)]
     keepers[0].create("/keeper", flags=wire.EPHEMERAL)
     first, second, quiet = (ensemble.members[at] for at in (0, 1, 3))
     older = second.srvr()["Zookeeper version"].partition("-")[0]
@@ -142,7 +142,7 @@ class Life:
 
     def __init__(self, ensemble):
         self.ensemble, self.at, self.written, self.wrong = ensemble, 0, 0, None
-        self.client = ensemble.members[0].session()
+        self.client = ensemble.members[0].session(timeout_ms=120_000)
         self.session = (self.client.id, self.client.password)
         self.client.create("/life", b"0", flags=wire.EPHEMERAL)
         self.ending = threading.Event()
@@ -166,7 +166,7 @@ class Life:
             self.at += 1
             member = self.ensemble.members[self.at % 3]
             try:
-                self.client = wire.Client(member.port, 60_000, session=self.session, patience_s=10)
+                self.client = wire.Client(member.port, 120_000, session=self.session, patience_s=10)
             except (wire.Gone, OSError):
                 self.ending.wait(0.1)
                 continue

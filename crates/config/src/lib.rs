@@ -24,7 +24,7 @@ pub use config::{
 };
 pub use flags::SystemProperty;
 pub use keys::{KEYS, Key, MANUAL_NAMES};
-pub use load::{Loaded, Report, Sources, check, config_file_from_environment};
+pub use load::{Examined, Loaded, Report, Sources, check, config_file_from_environment, examine};
 pub use manual::render_markdown;
 pub use os::environment;
 pub use problem::{ConfigError, Level, Origin, Problem, PropertySource, Warning};

@@ -68,6 +68,27 @@ impl Config {
     }
 }
 
+/// All that there is to say about a configuration, whether a server would start with it or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Examined {
+    /// Reasons not to start.
+    pub problems: Vec<Problem>,
+    /// Remarks.
+    pub warnings: Vec<Warning>,
+    /// What the sources mean, where they could be read at all; with problems, parts of it are guesses.
+    pub config: Option<Config>,
+}
+
+/// Looks at the sources without starting anything.
+pub fn examine(sources: Sources) -> Examined {
+    let (settings, config) = gather(sources);
+    Examined {
+        problems: settings.problems,
+        warnings: settings.warnings,
+        config,
+    }
+}
+
 /// Checks the sources without starting anything.
 pub fn check(sources: Sources) -> Report {
     let name = match &sources.file {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long a connection and an answer may take, each.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(8);
 /// The longest answer that is read: `cons` has a line for each connection.
 const LONGEST: usize = 64 << 20;
 

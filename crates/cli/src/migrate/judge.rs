@@ -151,6 +151,14 @@ fn quorum(seen: &Ensemble, found: &mut Vec<Finding>) {
             "do it when they can wait; their sessions live on if it is back within their timeouts",
         ));
     }
+    if seen.membership.is_none() {
+        found.push(Finding::new(
+            Level::Risk,
+            "members",
+            "the list of members (/zookeeper/config) could not be read: only those that are named are watched",
+            "name all members",
+        ));
+    }
     let critical: Vec<String> = seen
         .members
         .iter()

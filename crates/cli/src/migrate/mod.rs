@@ -225,10 +225,9 @@ async fn follow(args: FollowArgs) -> Result<Exit, String> {
         return Ok(Exit::Good);
     }
     // What time or the next step mends is waited for; what it does not, forbids to begin.
-    let lasting: Vec<_> = judge::judge(&seen, common.to)
-        .into_iter()
-        .filter(|finding| !whole::judge(&seen, None).contains(finding))
-        .collect();
+    let passing = whole::judge(&seen, None);
+    let mut lasting = judge::judge(&seen, common.to);
+    lasting.retain(|finding| finding.level < Level::Blocker || !passing.contains(finding));
     let worst = worst(&lasting);
     let serious: Vec<_> = lasting
         .into_iter()

@@ -14,9 +14,9 @@ use super::hosts;
 use super::seen::{self, Answer, Clients, Ensemble, Monitor, Seen, Server, Trouble};
 
 /// Timeout of the sessions that are opened to see whether a member takes any.
-const SESSION: Duration = Duration::from_secs(10);
+const SESSION: Duration = Duration::from_secs(20);
 /// How long opening one may take.
-const HANDSHAKE: Duration = Duration::from_secs(8);
+const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// How much is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

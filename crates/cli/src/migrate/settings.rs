@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zooid_config::{Config, Level, Sources};
+use zooid_config::{Level, Sources, examine};
 
 use super::seen::{Setting, Weight};
 use crate::javaenv;
@@ -17,30 +17,29 @@ pub(super) fn judge(file: &Path) -> Vec<Setting> {
         env,
         ..Sources::default()
     };
-    let refused = |text: String| Setting {
-        weight: Weight::Refused,
-        text,
-    };
-    match Config::load(sources) {
-        Err(error) => error
-            .problems
-            .iter()
-            // A file may be looked at on a host that has no data directory.
-            .filter(|problem| problem.setting.is_some() || !problem.text.contains("myid"))
-            .map(|problem| refused(problem.to_string()))
-            .collect(),
-        Ok(loaded) => loaded
-            .warnings
-            .iter()
-            .map(|warning| Setting {
-                weight: match warning.level {
-                    Level::Danger => Weight::Danger,
-                    Level::Note | Level::Warning => Weight::Remark,
-                },
-                text: warning.to_string(),
-            })
-            .collect(),
-    }
+    let examined = examine(sources);
+    let problems = examined
+        .problems
+        .iter()
+        // A file may be looked at on a host that has no data directory.
+        .filter(|problem| problem.setting.is_some() || !problem.text.contains("myid"))
+        .map(|problem| Setting {
+            weight: Weight::Refused,
+            text: problem.to_string(),
+        });
+    let warnings = examined.warnings.iter().map(|warning| Setting {
+        weight: match warning.level {
+            Level::Danger => Weight::Danger,
+            Level::Note | Level::Warning => Weight::Remark,
+        },
+        text: warning.to_string(),
+    });
+    let blind = examined.config.filter(|config| !config.digest_enabled);
+    let blind = blind.map(|_| Setting {
+        weight: Weight::Danger,
+        text: "digest.enabled=false: members' data cannot be compared".to_owned(),
+    });
+    problems.chain(warnings).chain(blind).collect()
 }
 
 #[cfg(test)]
@@ -68,6 +67,21 @@ mod tests {
         assert!(
             only.text.contains("zoo.cfg:8: quorum.auth.enableSasl"),
             "{only:?}"
+        );
+    }
+
+    #[test]
+    fn without_digests_nothing_can_be_compared() {
+        let found = judged("digest.enabled=false\n");
+        assert!(found.iter().any(|one| one.weight == Weight::Danger));
+    }
+
+    #[test]
+    fn remarks_are_made_on_another_host_too() {
+        let found = judged("jvm.pause.monitor=true\n");
+        assert!(
+            found.iter().any(|one| one.text.contains("jvm.pause.monitor")),
+            "{found:?}"
         );
     }
 

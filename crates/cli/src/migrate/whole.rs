@@ -2,6 +2,7 @@
 
 use super::judge::{Finding, Level};
 use super::seen::{Ensemble, Seen, Server};
+use zooid_proto::zxid::counter;
 
 /// What is to be said about it; a blocker means that it is not whole. `mark` is a zxid that all must
 /// have reached.
@@ -151,6 +152,18 @@ fn digests(seen: &Ensemble, found: &mut Vec<Finding>) {
     if differ || all.len() < 2 {
         return;
     }
+    // It has made all transactions of its epoch, and each 128th leaves a digest.
+    let off = seen.leader().is_some_and(|(_, one)| {
+        counter(one.zxid) >= 128 && one.digests.told().is_some_and(|own| own.is_empty())
+    });
+    if off {
+        return found.push(Finding::new(
+            Level::Risk,
+            "digests",
+            "the leader makes none: members' data cannot be compared",
+            "do without digest.enabled=false, if it is there",
+        ));
+    }
     let silent: Vec<String> = all
         .iter()
         .filter(|(_, one)| {
@@ -258,6 +271,19 @@ mod tests {
             });
         }
         assert_eq!(worst(&judge(&seen, MARK)), Level::Ok);
+    }
+
+    #[test]
+    fn digests_that_nobody_makes_prove_nothing() {
+        let mut seen = ensemble();
+        for id in 1..=4 {
+            change(&mut seen, id, |server| {
+                server.digests = Answer::Told([].into());
+            });
+        }
+        assert_eq!(worst(&judge(&seen, MARK)), Level::Ok);
+        change(&mut seen, 3, |server| server.zxid = 0x1_0000_0080);
+        assert_eq!(at(&judge(&seen, MARK), Level::Risk).len(), 1);
     }
 
     #[test]
