@@ -80,7 +80,9 @@ mod tests {
     fn remarks_are_made_on_another_host_too() {
         let found = judged("jvm.pause.monitor=true\n");
         assert!(
-            found.iter().any(|one| one.text.contains("jvm.pause.monitor")),
+            found
+                .iter()
+                .any(|one| one.text.contains("jvm.pause.monitor")),
             "{found:?}"
         );
     }
