@@ -6,5 +6,6 @@ mod following;
 mod leading;
 mod members;
 mod observing;
+mod recorded;
 mod storm;
 mod world;
