@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use crate::repo;
 
 /// Builds the simulator and lets it run: `--for 8h --seed N --threads N`, and `--run N`, `--shrink N`
-/// and `--tail N` for one run. True if nothing was found.
+/// and `--tail N` for one run; `--java none|some|mixed|only` for members of Java. True if nothing was
+/// found.
 pub(crate) fn sim(words: &[&str]) -> Result<bool> {
     let mut arguments = Vec::new();
     for pair in words.chunks(2) {
@@ -16,7 +17,7 @@ pub(crate) fn sim(words: &[&str]) -> Result<bool> {
                 arguments.extend(["--for".to_owned(), seconds(time)?.to_string()]);
             }
             [
-                name @ ("--seed" | "--threads" | "--run" | "--shrink" | "--tail"),
+                name @ ("--seed" | "--threads" | "--run" | "--shrink" | "--tail" | "--java"),
                 value,
             ] => {
                 arguments.extend([name.to_owned(), value.to_owned()]);
@@ -30,6 +31,7 @@ pub(crate) fn sim(words: &[&str]) -> Result<bool> {
     }
     let status = Command::new("cargo")
         .args(["run", "--quiet", "--release", "--package", "zooid-sim"])
+        .args(["--features", "mutations"])
         .args(["--example", "ensemble", "--"])
         .args(arguments)
         .current_dir(repo())

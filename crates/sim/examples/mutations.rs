@@ -24,11 +24,14 @@ fn main() -> ExitCode {
     }
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = if only.is_empty() { scenarios() } else { 0 };
-    println!("{:<24} {:>8} {:>6}  found as", "guard", "scenario", "seeds");
+    println!("{:<34} {:>8} {:>6}  found as", "guard", "scenario", "seeds");
     for (guard, scenarios) in WATCHED {
         let name = match guard {
             #[cfg(feature = "mutations")]
-            Guard::Peer(guards) => format!("{:?}", guards[0]),
+            Guard::Peer(guards) => {
+                let names: Vec<String> = guards.iter().map(|one| format!("{one:?}")).collect();
+                names.join(" and ")
+            }
             Guard::Driver(guard) => format!("{guard:?}"),
         };
         if !name.contains(&only) {
@@ -43,11 +46,11 @@ fn main() -> ExitCode {
             match found {
                 Some((seed, why)) => {
                     let why = why.lines().next().unwrap_or_default().to_owned();
-                    println!("{name:<24} {number:>8} {seed:>6}  {why}");
+                    println!("{name:<34} {number:>8} {seed:>6}  {why}");
                 }
                 None => {
                     missed += 1;
-                    println!("{name:<24} {number:>8} {:>6}  NOT FOUND", "-");
+                    println!("{name:<34} {number:>8} {:>6}  NOT FOUND", "-");
                 }
             }
         }
@@ -60,6 +63,9 @@ fn main() -> ExitCode {
 /// Seeds of each scenario with all guards.
 const SEEDS: u64 = 12;
 
+/// And with members of Java among the servers.
+const MIXED_SEEDS: u64 = 6;
+
 /// Every scenario with all guards: how many fail, or do not see what they are for.
 fn scenarios() -> usize {
     let mut failed = 0;
@@ -71,18 +77,30 @@ fn scenarios() -> usize {
             tally.add(&outcome.tally);
             failures.extend(outcome.failure.map(|why| format!("seed {seed}: {why}")));
         }
+        let mut mixed = Tally::default();
+        for seed in 1..=MIXED_SEEDS {
+            let outcome = scenario.run_mixed(seed);
+            mixed.add(&outcome.tally);
+            failures.extend(
+                outcome
+                    .failure
+                    .map(|why| format!("with members of Java, seed {seed}: {why}")),
+            );
+        }
         let unseen = scenario
             .marks
             .iter()
             .filter(|mark| !tally.marks.contains_key(**mark));
         failures.extend(unseen.map(|mark| format!("never seen: {mark}")));
         println!(
-            "{} {:>2} {}: {:.1} h, {} answered writes",
+            "{} {:>2} {}: {:.1} h, {} answered writes; with members of Java {:.1} h, {}",
             if failures.is_empty() { "ok" } else { "FAIL" },
             scenario.number,
             scenario.name,
             tally.hours(),
-            tally.answered
+            tally.answered,
+            mixed.hours(),
+            mixed.answered
         );
         for failure in &failures {
             println!("    {failure}");

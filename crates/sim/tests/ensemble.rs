@@ -64,15 +64,18 @@ scenarios! {
     17 s17_observers_in_discovery
     18 s18_an_observer_becomes_a_voter
     19 s19_split_lost_and_late_votes
+    20 s20_votes_without_end
     21 s21_a_voter_changes_its_mind
     22 s22_a_leader_in_a_minority
     23 s23_a_paused_follower
+    24 s24_the_numbers_of_an_epoch_run_out
     25 s25_members_change
     26 s26_the_leader_is_removed
     27 s27_epochs_survive_power_loss
     28 s28_sessions_move_and_expire
     29 s29_syncs_while_leaders_change
     30 s30_slow_acknowledgements
+    31 s31_members_of_java
 }
 
 #[test]

@@ -352,7 +352,6 @@ impl Leader {
             entry.tracker.has_all_quorums() || without(Guard::CommitNeedsQuorum)
         };
         self.outstanding.front().is_some_and(agreed)
-            || (without(Guard::CommitInOrder) && self.outstanding.iter().any(agreed))
     }
 
     fn commit(&mut self, head: Outstanding, core: &mut Core) {

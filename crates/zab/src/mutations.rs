@@ -46,8 +46,6 @@ pub enum Guard {
     BestVoteWins,
     /// COMMIT needs quorums.
     CommitNeedsQuorum,
-    /// COMMIT of a transaction needs that of all before.
-    CommitInOrder,
     /// A leader serves when a quorum has its history.
     HistoryNeedsQuorum,
     /// A learner serves after UPTODATE.

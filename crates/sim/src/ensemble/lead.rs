@@ -279,6 +279,10 @@ impl World {
         }
         self.note(|| format!("propose {}: {:x} {write:?}", s + 1, txn.zxid));
         self.tally.proposed += 1;
+        let last = self.plan.last_counter;
+        if last > 0 && zooid_proto::zxid::counter(txn.zxid) == last {
+            self.mark("an epoch without numbers");
+        }
         self.input(s, Input::Propose(txn));
     }
 }

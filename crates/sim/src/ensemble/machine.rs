@@ -162,6 +162,14 @@ impl Machine {
         Ok(machine)
     }
 
+    /// What a state that broke off would leave of this one: a mixture.
+    pub fn mix_with(&mut self, bytes: &[u8]) {
+        let mut part = Machine::default();
+        // It ends anywhere.
+        let _ = read_into(&mut part, &mut Reader::new(bytes));
+        (self.sessions, self.nodes) = (part.sessions, part.nodes);
+    }
+
     /// Whether nothing was ever applied.
     pub fn is_empty(&self) -> bool {
         self.chain == EMPTY
@@ -185,6 +193,14 @@ fn write_node(to: &mut Writer<'_>, path: &str, node: &Node) {
 
 fn read(from: &mut Reader<'_>) -> Result<Machine, zooid_proto::jute::JuteError> {
     let mut machine = Machine::default();
+    read_into(&mut machine, from)?;
+    Ok(machine)
+}
+
+fn read_into(
+    machine: &mut Machine,
+    from: &mut Reader<'_>,
+) -> Result<(), zooid_proto::jute::JuteError> {
     for _ in 0..from.i32()? {
         let id = from.i64()?;
         machine.sessions.insert(id, from.i32()?);
@@ -202,7 +218,7 @@ fn read(from: &mut Reader<'_>) -> Result<Machine, zooid_proto::jute::JuteError> 
         if path == "/" {
             // The peer has looked at the signature.
             from.str()?;
-            return Ok(machine);
+            return Ok(());
         }
         let data = from.buf()?.unwrap_or_default().into_owned();
         from.i64()?;

@@ -381,9 +381,11 @@ impl World {
             },
             Effect::SnapshotAbort => {
                 self.mark("a snapshot that broke off");
-                self.process(s).receiving = None;
+                let part = self.process(s).receiving.take();
                 if self.plan.breaks(Driver::BrokenStateDropped) {
-                    self.process(s).machine.sessions.clear();
+                    // As a memory that is filled while the state comes (ZOOKEEPER-3642).
+                    let part = part.unwrap_or_default();
+                    self.process(s).machine.mix_with(&part);
                 }
             }
             Effect::Apply(txn) => self.apply(s, &txn),
@@ -486,6 +488,11 @@ impl World {
             self.after(lasts_us, Event::Start(s, life));
             return;
         }
+        if let (DiskOp::AcceptedEpoch(epoch), Role::Leading { .. }) = (&op, self.process(s).role)
+            && let Err(error) = self.chooses(s, *epoch)
+        {
+            return self.fail(format!("server {}: {error}", s + 1));
+        }
         let mut state = None;
         if let DiskOp::InstallSnapshot { zxid } = op {
             let received = self.process(s).receiving.take();
@@ -517,6 +524,20 @@ impl World {
         }
         let life = self.servers[s].life;
         self.at(done, Event::Disk(s, life));
+    }
+
+    /// A leader chooses its epoch.
+    fn chooses(&mut self, s: usize, epoch: i64) -> Result<(), String> {
+        let config = self.process(s).config.clone();
+        let members = self.configurations.read(&config);
+        let links: Vec<LinkId> = self.process(s).conns.values().map(|end| end.0).collect();
+        let mut accepted = BTreeMap::from([(s as i64 + 1, self.servers[s].disk.image.accepted)]);
+        for link in links {
+            if let Some((sid, told)) = self.net.link(link).and_then(|link| link.talk.introduced()) {
+                accepted.insert(sid, told);
+            }
+        }
+        check::epochs::above_a_quorum(&members, epoch, &accepted)
     }
 
     /// The next operations are durable.

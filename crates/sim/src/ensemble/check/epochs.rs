@@ -1,7 +1,10 @@
-//! Epochs: I1 and I2 one leader for each, D4 promises are kept.
+//! Epochs: I1 and I2 one leader for each, above all that a quorum has accepted; D4 promises are kept.
 
 use std::collections::BTreeMap;
 
+use zooid_proto::members::Membership;
+
+use super::quorum::is_quorum;
 use crate::ensemble::history::Chain;
 
 /// One life of a server: it and the number of its start.
@@ -61,9 +64,34 @@ impl Epochs {
     }
 }
 
+/// A leader chooses an epoch: a quorum has told it of lower ones. `accepted` is what each has told, and
+/// the leader's own.
+pub fn above_a_quorum(
+    members: &Membership,
+    epoch: i64,
+    accepted: &BTreeMap<i64, i64>,
+) -> Result<(), String> {
+    let lower = |id| accepted.get(&id).is_some_and(|told| *told < epoch);
+    if is_quorum(members, lower) {
+        return Ok(());
+    }
+    Err(format!(
+        "I2: epoch {epoch} is chosen, and accepted are {accepted:?}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epoch_that_is_not_new_is_seen() {
+        let text = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion=0";
+        let members = Membership::parse(text, true).expect("members");
+        let accepted = BTreeMap::from([(1, 3), (2, 4)]);
+        assert_eq!(above_a_quorum(&members, 5, &accepted), Ok(()));
+        assert!(above_a_quorum(&members, 4, &accepted).is_err());
+    }
 
     #[test]
     fn two_leaders_and_two_promises_are_seen() {

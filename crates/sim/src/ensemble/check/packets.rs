@@ -17,6 +17,8 @@ pub struct Talk {
     decoders: [Option<PacketDecoder>; 2],
     observer: bool,
     said_info: bool,
+    /// Who the learner is, and which epoch it had accepted.
+    introduced: Option<(i64, i64)>,
     /// Epoch of LEADERINFO.
     epoch: Option<i64>,
     position: Option<i64>,
@@ -112,6 +114,11 @@ impl Talk {
         Ok(all)
     }
 
+    /// Who the learner is, and which epoch it had accepted when it came.
+    pub fn introduced(&self) -> Option<(i64, i64)> {
+        self.introduced
+    }
+
     /// A snapshot goes to the learner here.
     pub fn sends_snapshot(&self) -> Result<(), String> {
         match self.sync {
@@ -122,8 +129,13 @@ impl Talk {
 
     fn learner(&mut self, packet: FromLearner<'_>) -> Checked {
         match packet {
-            FromLearner::Info { observer, .. } => {
+            FromLearner::Info {
+                observer,
+                accepted_epoch,
+                info,
+            } => {
                 demand(!self.said_info, "I10: a second introduction")?;
+                self.introduced = info.sid.map(|sid| (sid, accepted_epoch));
                 self.said_info = true;
                 self.observer = observer;
                 Ok(Said::Other)
