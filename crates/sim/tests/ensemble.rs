@@ -1,9 +1,8 @@
 //! Ensembles under faults, scenario by scenario of the protocol's specification, and what makes the
 //! simulator worth believing: the same seed is the same run, and a guard that is missing is found.
-//!
-//! Not here: 12 (fuzzy snapshots: ours are exact, and `tree` tests that those of Java are read), 20
-//! (Java's wait that every vote restarts: the elections' own tests), 24 (numbers that run out: the
-//! peers' own tests), 31 (models of Java: real Java servers take that place).
+//! `docs/zab.md` has the list, with those that are tested elsewhere.
+
+use std::path::Path;
 
 use zooid_sim::ensemble::plan::Plan;
 use zooid_sim::ensemble::run::{run, shrink};
@@ -100,4 +99,43 @@ fn a_failure_is_found_again_with_fewer_faults() {
     assert!(smaller.plan.faults.len() < plan.faults.len());
     assert!(run(&smaller.plan, false).failure.is_some());
     assert!(!smaller.story.is_empty());
+}
+
+/// The test and its file in a row of the list.
+fn named(row: &str) -> Option<(&str, &str)> {
+    let mut cells = row.split('|').map(str::trim).rev().skip(1);
+    let file = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+    let test = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+    file.ends_with(".rs").then_some((test, file))
+}
+
+#[test]
+fn every_scenario_is_in_the_list_with_its_test() {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a file of the repository");
+    let page = read(&repo.join("docs/zab.md"));
+    let (_, list) = page.split_once("## Scenarios").expect("the list");
+    let (list, _) = list.split_once("\n## ").expect("its end");
+    for number in 1..=31 {
+        let row = list
+            .lines()
+            .find(|row| row.starts_with(&format!("| {number} |")));
+        let row = row.unwrap_or_else(|| panic!("scenario {number} is not in the list"));
+        assert!(named(row).is_some(), "scenario {number} has no test");
+    }
+    let rows: Vec<_> = list.lines().filter_map(named).collect();
+    assert!(rows.len() > 30);
+    for (test, file) in rows {
+        let source = read(&repo.join(file));
+        let definition = format!("fn {test}(");
+        let by_number = source.lines().any(|line| {
+            let mut words = line.split_whitespace();
+            let number = words.next().is_some_and(|word| word.parse::<u8>().is_ok());
+            number && words.next() == Some(test)
+        });
+        assert!(
+            source.contains(&definition) || by_number,
+            "{file} has no {test}"
+        );
+    }
 }

@@ -62,6 +62,8 @@ pub(super) struct Process {
     pub(super) revalidations: Vec<(i64, usize)>,
     /// The configuration in force.
     pub(super) config: String,
+    /// Which epochs learners have accepted, as they have told it.
+    told: BTreeMap<i64, i64>,
     /// It has named another leader: nothing may be committed any more.
     pub(super) deposed: bool,
     /// The last zxid that its epoch's leader delivered first.
@@ -235,6 +237,7 @@ impl World {
             syncs: VecDeque::new(),
             revalidations: Vec::new(),
             config,
+            told: BTreeMap::new(),
             deposed: false,
             stopping: false,
         };
@@ -526,17 +529,19 @@ impl World {
         self.at(done, Event::Disk(s, life));
     }
 
+    /// Which epochs those have accepted that are connected to a server.
+    fn told(&mut self, s: usize) -> BTreeMap<i64, i64> {
+        let links: Vec<LinkId> = self.process(s).conns.values().map(|end| end.0).collect();
+        let introduced = |link: LinkId| self.net.link(link)?.talk.introduced();
+        links.into_iter().filter_map(introduced).collect()
+    }
+
     /// A leader chooses its epoch.
     fn chooses(&mut self, s: usize, epoch: i64) -> Result<(), String> {
         let config = self.process(s).config.clone();
         let members = self.configurations.read(&config);
-        let links: Vec<LinkId> = self.process(s).conns.values().map(|end| end.0).collect();
-        let mut accepted = BTreeMap::from([(s as i64 + 1, self.servers[s].disk.image.accepted)]);
-        for link in links {
-            if let Some((sid, told)) = self.net.link(link).and_then(|link| link.talk.introduced()) {
-                accepted.insert(sid, told);
-            }
-        }
+        let mut accepted = self.process(s).told.clone();
+        accepted.insert(s as i64 + 1, self.servers[s].disk.image.accepted);
         check::epochs::above_a_quorum(&members, epoch, &accepted)
     }
 
@@ -673,6 +678,9 @@ impl World {
         let old = std::mem::replace(&mut self.process(s).role, role);
         self.note(|| format!("role {}: {role:?}", s + 1));
         self.tally.roles += 1;
+        if matches!(role, Role::Leading { serving: false, .. }) {
+            self.process(s).told = self.told(s);
+        }
         self.leadership_changes(old, role);
         if serving(old) && !serving(role) {
             self.mark("a server that stopped serving");
@@ -774,12 +782,18 @@ impl World {
         }
         self.tally.packets += 1;
         let master = connection.port == Port::ObserverMaster;
+        let known = connection.talk.introduced();
         let said = match connection.talk.sends(side, bytes, kind) {
             Ok(said) => said,
             Err(error) => {
                 return self.fail(format!("server {} side {side}: {error}", s + 1));
             }
         };
+        if let (None, Some((sid, accepted))) = (known, connection.talk.introduced())
+            && let Some(leader) = self.servers[other.0].process.as_mut()
+        {
+            leader.told.insert(sid, accepted);
+        }
         for said in said {
             if said != Said::Other {
                 self.note(|| format!("say {} -> {}: {said:x?}", s + 1, other.0 + 1));
