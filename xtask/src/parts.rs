@@ -128,6 +128,23 @@ pub(crate) const PARTS: &[Part] = &[
         &[],
     ),
     cargo(
+        "unit-mutations",
+        "tests of agreement and of the simulator with members of Java, which need a feature",
+        Kind::CargoTest(&[
+            "cargo",
+            "test",
+            "--locked",
+            "--package",
+            "zooid-zab",
+            "--package",
+            "zooid-sim",
+            "--features",
+            "zooid-sim/mutations",
+            "--no-fail-fast",
+        ]),
+        &[],
+    ),
+    cargo(
         "fuzz",
         "fuzz targets, from the kept corpus",
         Kind::Checks(&["cargo", "xtask", "fuzz"]),

@@ -201,6 +201,24 @@ impl Talk {
     }
 }
 
+/// Makes a peer the simulator's member of Java, which must pass here, too.
+#[cfg(feature = "mutations")]
+fn imitate(bench: &mut Bench, java: bool) {
+    if java {
+        bench.peer.imitate(zooid_zab::java::Java::V3_9);
+    }
+}
+
+/// There are none without the feature.
+#[cfg(not(feature = "mutations"))]
+fn imitate(_: &mut Bench, _: bool) {}
+
+/// Every conversation, for a peer as it is and for the simulator's member of Java.
+fn conversations() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    let models = [false, true].into_iter();
+    models.flat_map(|java| CONVERSATIONS.map(|(name, text)| (name, text, java)))
+}
+
 /// What others vote, on connections that this server has dialed or that they have.
 fn vote(bench: &mut Bench, from: i64, n: u64, state: i32, vote: [i64; 4]) {
     let dialed = bench.done.iter().find_map(|effect| match effect {
@@ -266,7 +284,7 @@ fn by_itself(said: &[Said], pings: bool) -> Vec<(&'static str, String)> {
 
 #[test]
 fn a_learner_in_the_place_of_java_says_the_same() {
-    for (name, text) in CONVERSATIONS {
+    for (name, text, java) in conversations() {
         let talk = Talk::of(name, text);
         let epoch = talk.position >> 32;
         let first = epoch << 32 | 1;
@@ -277,6 +295,7 @@ fn a_learner_in_the_place_of_java_says_the_same() {
         boot.current_epoch = talk.current;
         boot.params.observer = name == "observer";
         let mut bench = Bench::new(boot);
+        imitate(&mut bench, java);
         for voter in (1..=3).filter(|voter| *voter != talk.sid) {
             let state = if voter == talk.leads { 2 } else { 1 };
             let n = voter as u64;
@@ -340,7 +359,7 @@ struct Leading {
 }
 
 impl Leading {
-    fn new(name: &str, talk: &Talk) -> Leading {
+    fn new(name: &str, talk: &Talk, java: bool) -> Leading {
         let first = |said: &Said| transaction(said).map(|txn| txn.zxid);
         let before = talk.epoch - 1;
         let log = match talk.leader.iter().find(|said| said.kind == kind::TRUNC) {
@@ -352,6 +371,7 @@ impl Leading {
             version => version,
         };
         let mut bench = Bench::new(talk.boot(talk.leads, &log, version));
+        imitate(&mut bench, java);
         let last = log.last().map_or(0, |run| run.1);
         vote(&mut bench, 1, 1, 0, [talk.leads, last, 1, before]);
         bench.pass(300);
@@ -430,20 +450,20 @@ impl Leading {
 
 #[test]
 fn a_leader_in_the_place_of_java_says_the_same() {
-    for (name, text) in CONVERSATIONS {
+    for (name, text, java) in conversations() {
         let talk = Talk::of(name, text);
-        let mut leading = Leading::new(name, &talk);
+        let mut leading = Leading::new(name, &talk, java);
         leading.bench.done.clear();
         let conn = leading.conn;
         let (mut ear, mut said) = (Ear::new(false), Vec::new());
         ear.states = false;
-        let mut java = Ear::new(false);
+        let mut other = Ear::new(false);
         for (learner, bytes) in pieces(text) {
             if learner {
                 let bytes = &bytes[..];
                 leading.bench.input(Input::Received { conn, bytes });
             } else {
-                for packet in java.hear(&bytes) {
+                for packet in other.hear(&bytes) {
                     if let Some(txn) = transaction(&packet)
                         && txn.zxid > leading.proposed
                     {

@@ -125,35 +125,3 @@ fn storm(seed: u64) -> usize {
     }
     world.committed.len()
 }
-
-/// Those that storms this small find; the simulator watches them all.
-/// `cargo test -p zooid-zab --features mutations --test peer guards -- --nocapture`
-#[cfg(feature = "mutations")]
-#[test]
-fn guards_that_are_taken_away_are_missed() {
-    use zooid_zab::mutations::{Guard, take_away};
-    std::panic::set_hook(Box::new(|_| {}));
-    let mut unfound = Vec::new();
-    for guard in [
-        Guard::AckAfterFlush,
-        Guard::EpochAfterHistory,
-        Guard::OwnAckAfterFlush,
-        Guard::QuietBeforeVote,
-        Guard::PromiseAfterFlush,
-        Guard::CommitNeedsQuorum,
-        Guard::EarlyCommitKept,
-    ] {
-        let found = (1..=300).find(|&seed| {
-            take_away(Some(guard));
-            let found = std::panic::catch_unwind(|| storm(seed)).is_err();
-            take_away(None);
-            found
-        });
-        println!("{guard:?}: {found:?}");
-        if found.is_none() {
-            unfound.push(guard);
-        }
-    }
-    let _ = std::panic::take_hook();
-    assert!(unfound.is_empty(), "nothing misses {unfound:?}");
-}
