@@ -134,6 +134,8 @@ pub struct EnsembleConfig {
     pub observer_master_port: u16,
     /// Longest random wait of an observer before it connects again, ms.
     pub reconnect_delay_ms: u64,
+    /// The file that may let one of two voters go on alone.
+    pub oracle_path: Option<PathBuf>,
     /// Whether members may connect through all addresses of the machine.
     pub listen_on_all: bool,
     /// How long connecting for votes may take, ms.

@@ -147,7 +147,7 @@ keys! {
         ElectionAlg, "electionAlg", File, Int, "3", "only 3", Honoured, "Election algorithm.";
         QuorumListenOnAllIps, "quorumListenOnAllIPs", File, Bool, "false", "", Honoured, "Accepts members on all addresses.";
         StandaloneEnabled, "standaloneEnabled", File, Bool, "true", "", Honoured, "Whether one participant runs standalone; false asks for an ensemble of one.";
-        OraclePath, "oraclePath", File, Path, "", "", NotYet(Ensemble, Warn), "File that decides which of two members may go on alone.";
+        OraclePath, "oraclePath", File, Path, "", "", Honoured, "File whose first character, if it is 1, lets one of two voters go on alone; it must never say so to both.";
         MultiAddressEnabled, "multiAddress.enabled", FileOrProperty, Bool, "false", "", NotYet(Ensemble, Warn), "Allows several addresses per member.";
         MultiAddressReachabilityCheckEnabled, "multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", "", NotYet(Ensemble, Warn), "Probes the addresses of a member before one is chosen.";
         MultiAddressReachabilityCheckTimeout, "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, StrictInt, "1000", "ms", NotYet(Ensemble, Warn), "How long such a probe may take.";

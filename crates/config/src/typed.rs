@@ -674,6 +674,7 @@ fn quorum(s: &mut Settings, config: &Config) -> Option<EnsembleConfig> {
         observer: own.role == Role::Observer,
         observer_master_port: u16::try_from(s.int(Key::ObserverMasterPort)).unwrap_or(0),
         reconnect_delay_ms: u64::try_from(s.int(Key::ObserverReconnectDelay)).unwrap_or(0),
+        oracle_path: s.text(Key::OraclePath).map(PathBuf::from),
         listen_on_all: s.bool(Key::QuorumListenOnAllIps),
         election_connect_ms: at_least(s, Key::CnxTimeout, 1),
         min_notification_ms: at_least(s, Key::MinNotificationInterval, 1),

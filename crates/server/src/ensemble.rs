@@ -3,6 +3,7 @@
 pub mod disk;
 pub mod members;
 pub mod net;
+pub mod oracle;
 
 use crate::clock::Clock;
 use crate::run::StartError;
@@ -68,6 +69,7 @@ pub fn boot(
             observer: ensemble.observer,
             observer_master_port: ensemble.observer_master_port,
             reconnect_delay_ms: ensemble.reconnect_delay_ms,
+            oracle: ensemble.oracle_path.is_some(),
             max_packet: packet_limit(config),
             history_entries: HISTORY_ENTRIES,
             history_bytes: HISTORY_BYTES,
@@ -229,6 +231,7 @@ impl Runner {
             CoreInput::CannotTruncate(token) => {
                 self.member.input(Input::CannotTruncate { token }, now);
             }
+            CoreInput::Oracle { alone } => self.member.input(Input::Oracle { alone }, now),
             CoreInput::LogStartsAt(zxid) => self.member.input(Input::LogStartsAt { zxid }, now),
             CoreInput::Durable(_) => unreachable!("only a server that stands alone is told so"),
             CoreInput::DiskFailed(error) => {

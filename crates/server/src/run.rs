@@ -280,6 +280,9 @@ async fn serve_in(
                 port,
             };
             let ports = Ports::open(&members, &member, net.clone(), client, moves)?;
+            if let Some(path) = member.oracle_path.clone() {
+                tokio::spawn(ensemble::oracle::watch(path, core_inbox.clone()));
+            }
             let config_file = config.file.clone();
             let config_files = config_file.map(|path| ConfigFiles::new(path, member.sid));
             if config.reconfig_enabled
@@ -565,6 +568,7 @@ async fn run_core(
                 CoreInput::Persisted(_)
                 | CoreInput::CannotTruncate(_)
                 | CoreInput::LogStartsAt(_)
+                | CoreInput::Oracle { .. }
                 | CoreInput::Peer(_) => {
                     unreachable!("a server that stands alone has no peers")
                 }

@@ -69,6 +69,11 @@ pub enum CoreInput {
     LogStartsAt(i64),
     /// Another member did something.
     Peer(PeerEvent),
+    /// What the oracle of two voters says now.
+    Oracle {
+        /// Whether this server may decide alone.
+        alone: bool,
+    },
     /// The log cannot be written: nothing may be acknowledged any more.
     DiskFailed(StoreError),
     /// The operator asks for the end.

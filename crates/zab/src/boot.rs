@@ -35,6 +35,8 @@ pub struct Params {
     /// How long an observer waits at most before it turns to those that it has been with, ms
     /// (`observer.reconnectDelayMs`).
     pub reconnect_delay_ms: u64,
+    /// Whether two voters have an oracle, that may let one of them decide alone (`oraclePath`).
+    pub oracle: bool,
     /// The longest packet that is accepted, bytes.
     pub max_packet: usize,
     /// Transactions that are kept in memory for learners that were away, and their bytes.

@@ -54,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) leaving: Option<Next>,
     /// A leader's transactions did not fit to what is here: ask the next one for its whole state.
     pub(crate) want_snapshot: bool,
+    /// Whether an oracle lets this server decide alone while it is.
+    pub(crate) oracle: bool,
     /// An observer's: whom it goes to.
     pub(crate) masters: Masters,
     /// In simulations: whom this peer takes after.
@@ -86,6 +88,7 @@ impl Core {
             seen,
             leaving: None,
             want_snapshot: false,
+            oracle: false,
             masters: Masters::default(),
             model: Model::default(),
             state_nodes: u64::MAX,

@@ -89,6 +89,13 @@ impl Elections {
             .then(|| self.work(now, out))
     }
 
+    /// What the oracle says.
+    pub(crate) fn oracle(&mut self, alone: bool, now: u64, out: &mut Out) -> Vec<ElectionEvent> {
+        let mut step = Step::default();
+        self.fle.oracle(alone, now, &mut step);
+        self.carry_out(step, now, out)
+    }
+
     /// Does what is due.
     pub(crate) fn tick(&mut self, now: u64, out: &mut Out) -> Vec<ElectionEvent> {
         self.links.tick(now, out);

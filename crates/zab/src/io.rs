@@ -171,6 +171,12 @@ pub enum Input<'a> {
         /// Roughly.
         nodes: u64,
     },
+    /// What the oracle of two voters says now, if there is one: whether this server may decide alone
+    /// (`oraclePath`). To be said when it changes; until it is said, it may not.
+    Oracle {
+        /// Whether it may.
+        alone: bool,
+    },
     /// Time has passed; [`Peer::poll_timeout`](crate::Peer::poll_timeout) says when it matters.
     Tick,
     /// Stop in an orderly way: a leader lets its followers have everything first. Done with

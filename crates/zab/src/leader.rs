@@ -115,7 +115,7 @@ impl Leader {
     fn try_fix_epoch(&mut self, core: &mut Core) {
         let quorum = match without(Guard::VotersOnly) {
             true => self.connecting.len() > core.committed.voters().len() / 2,
-            false => core.committed.contains_quorum(&self.connecting),
+            false => core.committed.decides(&self.connecting, self.alone(core)),
         };
         let counted = self.connecting.contains(&core.params.sid) && quorum;
         if self.phase != Phase::Discovery || !counted {
@@ -164,7 +164,7 @@ impl Leader {
     }
 
     fn try_elect(&mut self, core: &mut Core) {
-        if self.phase != Phase::Electing || !self.electing.has_all_quorums() {
+        if self.phase != Phase::Electing || !self.electing.is_decided(self.alone(core)) {
             return;
         }
         let e = self.epoch();
@@ -227,7 +227,8 @@ impl Leader {
     fn try_establish(&mut self, core: &mut Core) {
         // Java, too, goes on only with its own acknowledgement, whatever a quorum has said.
         let own = self.entering.is_none();
-        let quorum = self.newleader.has_all_quorums() || without(Guard::HistoryNeedsQuorum);
+        let quorum =
+            self.newleader.is_decided(self.alone(core)) || without(Guard::HistoryNeedsQuorum);
         if self.phase != Phase::Synchronizing || !own || !quorum {
             return;
         }
@@ -340,16 +341,17 @@ impl Leader {
 
     /// Commits in order what all quorums have.
     fn try_commit(&mut self, core: &mut Core) {
-        while core.leaving.is_none() && self.head_is_agreed() {
+        while core.leaving.is_none() && self.head_is_agreed(core) {
             let head = self.outstanding.pop_front().expect("it was there");
             self.commit(head, core);
         }
         self.try_stop(core);
     }
 
-    fn head_is_agreed(&self) -> bool {
+    fn head_is_agreed(&self, core: &Core) -> bool {
+        let alone = self.alone(core);
         let agreed = |entry: &Outstanding| {
-            entry.tracker.has_all_quorums() || without(Guard::CommitNeedsQuorum)
+            entry.tracker.is_decided(alone) || without(Guard::CommitNeedsQuorum)
         };
         self.outstanding.front().is_some_and(agreed)
     }
@@ -467,7 +469,7 @@ impl Leader {
         sids.insert(core.params.sid);
         let voters = sids.iter().filter(|sid| core.committed.is_voter(**sid));
         let voters: BTreeSet<Sid> = voters.copied().collect();
-        core.committed.contains_quorum(&voters)
+        core.committed.decides(&voters, self.alone(core))
     }
 
     pub(crate) fn next_timeout(&self) -> u64 {
@@ -498,6 +500,7 @@ impl Leader {
 
     fn half_tick(&mut self, core: &mut Core) {
         self.drop_silent(core);
+        self.reconsider(core);
         if self.phase != Phase::Broadcast {
             return;
         }
@@ -509,6 +512,26 @@ impl Leader {
         self.handlers.ping(self.last_proposed, core);
     }
 
+    /// This server, if the oracle lets it decide alone, and it is: no voter that is in touch gets what
+    /// is proposed (`QuorumOracleMaj.updateNeedOracle`).
+    fn alone(&self, core: &Core) -> Option<Sid> {
+        let voter = |one: &Handler| {
+            one.is_forwarding() && core.committed.is_voter(one.sid) && self.handlers.in_touch(one)
+        };
+        let alone = core.oracle && !self.handlers.values().any(voter);
+        alone.then_some(core.params.sid)
+    }
+
+    /// Whatever waited for others: the oracle may have spoken, or who was waited for is gone.
+    pub(crate) fn reconsider(&mut self, core: &mut Core) {
+        if core.oracle {
+            self.try_fix_epoch(core);
+            self.try_elect(core);
+            self.try_establish(core);
+            self.try_commit(core);
+        }
+    }
+
     /// Whether quorums of both configurations are in touch.
     fn has_synced_quorums(&self, core: &Core) -> bool {
         let mut tracker = core.tracker();
@@ -518,7 +541,7 @@ impl Leader {
                 tracker.add(handler.sid);
             }
         }
-        tracker.has_all_quorums()
+        tracker.is_decided(self.alone(core))
     }
 
     /// Stops once the followers have everything.

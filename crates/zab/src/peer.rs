@@ -190,6 +190,14 @@ impl Peer {
             }
             (Input::LogStartsAt { zxid }, _) => core.store.starts_at(zxid),
             (Input::StateSize { nodes }, _) => core.state_nodes = nodes,
+            (Input::Oracle { alone }, state) if core.params.oracle => {
+                core.oracle = alone;
+                let events = core.elections.oracle(alone, core.now, &mut core.out);
+                core.events.extend(events);
+                if let State::Leading(leader) = state {
+                    leader.reconsider(core);
+                }
+            }
             (Input::Tick, _) => self.tick(),
             (Input::Stop, State::Leading(leader)) if !core.model.is_java() => leader.stop(core),
             (Input::Stop, _) => core.leave(Next::Stop, "the server stops"),

@@ -1,7 +1,7 @@
 //! Configurations and their quorums: who votes, and which servers together decide.
 //!
-//! A quorum that asks an oracle (`oraclePath`) is not here: with it two voters may each decide alone,
-//! and the answer of a file is no input of a peer.
+//! With an oracle (`oraclePath`, `QuorumOracleMaj`) one of two voters may decide alone. That both do is
+//! kept out by whoever writes the oracle's answers, as in Java.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -135,6 +135,13 @@ impl Verifier {
         won > self.group_weights.len() / 2
     }
 
+    /// Whether they decide, where an oracle lets one of two voters do so alone. It must be among them:
+    /// what others had said before they went counts for nothing then.
+    pub(crate) fn decides(&self, sids: &BTreeSet<Sid>, alone: Option<Sid>) -> bool {
+        let one = alone.is_some_and(|one| self.is_voter(one) && sids.contains(&one));
+        self.contains_quorum(sids) || (one && self.voters.len() <= 2)
+    }
+
     /// Whether both are one configuration: the same version, or the same members and rule. Addresses
     /// are compared as configured, so that a name that moves to another machine changes nothing
     /// (ZOOKEEPER-4708: Java then takes a leader for another one than itself).
@@ -184,11 +191,11 @@ impl Tracker {
         self.sets.iter().any(|(_, acked)| acked.contains(&sid))
     }
 
-    /// Whether a quorum of every configuration has agreed.
-    pub(crate) fn has_all_quorums(&self) -> bool {
+    /// Whether those who have agreed decide in every configuration (see [`Verifier::decides`]).
+    pub(crate) fn is_decided(&self, alone: Option<Sid>) -> bool {
         self.sets
             .iter()
-            .all(|(verifier, acked)| verifier.contains_quorum(acked))
+            .all(|(verifier, acked)| verifier.decides(acked, alone))
     }
 
     /// The configurations, oldest first, and who has agreed in each.
@@ -255,16 +262,32 @@ mod tests {
         let mut tracker = Tracker::new(&old, Some(&new));
         assert!(tracker.add(1) && tracker.add(2));
         assert!(!tracker.add(2), "it has agreed before");
-        assert!(!tracker.has_all_quorums(), "two of five");
+        assert!(!tracker.is_decided(None), "two of five");
         assert!(tracker.add(5));
-        assert!(tracker.has_all_quorums());
+        assert!(tracker.is_decided(None));
         assert!(!tracker.add(6) && !tracker.contains(6));
         let mut tracker = Tracker::new(&new, Some(&old));
         assert_eq!(tracker.sets().len(), 1, "an older one has no say");
         for sid in [3, 4, 5] {
             tracker.add(sid);
         }
-        assert!(tracker.has_all_quorums());
+        assert!(tracker.is_decided(None));
+    }
+
+    #[test]
+    fn an_oracle_lets_one_of_two_decide_alone() {
+        let two = Arc::new(members("server.6=o:1:2:observer", 2));
+        let set = |sids: &[Sid]| sids.iter().copied().collect::<BTreeSet<Sid>>();
+        assert!(two.decides(&set(&[1]), Some(1)));
+        assert!(!two.decides(&set(&[1]), None), "without its word");
+        assert!(!two.decides(&set(&[2]), Some(1)), "who is gone may not");
+        assert!(!two.decides(&set(&[6]), Some(6)), "nor who has no vote");
+        assert!(two.decides(&set(&[1, 2]), None));
+        assert!(!members("", 3).decides(&set(&[1]), Some(1)), "one of three");
+        let mut tracker = Tracker::new(&two, None);
+        assert!(!tracker.is_decided(Some(1)));
+        tracker.add(1);
+        assert!(tracker.is_decided(Some(1)) && !tracker.is_decided(None));
     }
 
     /// Java compares the machines behind names: a leader whose name has moved is not itself any more,

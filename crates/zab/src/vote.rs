@@ -138,6 +138,9 @@ pub(crate) struct FastLeaderElection {
     max_notification_ms: u64,
     reconfig: bool,
     pub(crate) model: Model,
+    /// Whether there is an oracle, and what it says.
+    has_oracle: bool,
+    oracle: bool,
 
     committed: Arc<Verifier>,
     seen: Option<Arc<Verifier>>,
@@ -196,6 +199,8 @@ impl FastLeaderElection {
             max_notification_ms: params.max_notification_ms.max(1),
             reconfig: params.reconfig,
             model: Model::default(),
+            has_oracle: params.oracle,
+            oracle: false,
             electorate: BTreeSet::new(),
             config: String::new(),
             committed,
@@ -585,7 +590,29 @@ impl FastLeaderElection {
             self.clock = ballot.vote.round;
             return self.decide(ballot.vote, supporters, step);
         }
+        if self.leads_by_oracle(from, &ballot) {
+            self.clock = ballot.vote.round;
+            return self.decide(ballot.vote, BTreeSet::from([from]), step);
+        }
         self.conclude(now, step);
+    }
+
+    /// Whether it leads by the oracle's word: of two voters nobody else can follow it yet. Whatever the
+    /// oracle says to this server: if it may decide alone, the other one may not any more, and is
+    /// about to find out; Java follows it in both cases, too.
+    fn leads_by_oracle(&self, from: Sid, ballot: &Ballot) -> bool {
+        self.has_oracle
+            && self.electorate.len() <= 2
+            && ballot.state == PeerState::Leading
+            && ballot.vote.leader == from
+    }
+
+    /// See [`Elections::oracle`](crate::election::Elections::oracle).
+    pub(crate) fn oracle(&mut self, alone: bool, now: u64, step: &mut Step) {
+        self.oracle = alone;
+        if self.is_looking() {
+            self.conclude(now, step);
+        }
     }
 
     /// Who follows the leader of `ballot`, if that is a quorum and the leader says so, too: else
@@ -728,7 +755,7 @@ impl FastLeaderElection {
         for &sid in sids {
             tracker.add(sid);
         }
-        tracker.has_all_quorums()
+        tracker.is_decided(self.oracle.then_some(self.sid))
     }
 
     fn frame(&self, vote: Vote, state: PeerState) -> Vec<u8> {

@@ -416,6 +416,7 @@ impl Running {
                 observer: false,
                 observer_master_port: 0,
                 reconnect_delay_ms: 0,
+                oracle: false,
                 max_packet: 1 << 20,
                 history_entries: 500,
                 history_bytes: 1 << 20,

@@ -200,6 +200,7 @@ impl World {
                 observer,
                 observer_master_port: 0,
                 reconnect_delay_ms: 0,
+                oracle: false,
                 max_packet: 1 << 20,
                 history_entries: self.plan.history_entries,
                 history_bytes: 1 << 20,

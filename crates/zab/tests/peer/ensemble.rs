@@ -160,3 +160,77 @@ fn a_clean_stop_leaves_all_followers_alike() {
     assert_eq!(world.servers[&new].state.len(), 2);
     println!("{} ms without a leader", world.now - begin);
 }
+
+fn pair() -> World {
+    let mut world = World::with(2, 0, |params| params.oracle = true);
+    world.start_all();
+    world
+}
+
+fn oracle(world: &mut World, sid: i64, alone: bool) {
+    world.input(sid, Input::Oracle { alone });
+}
+
+/// `QuorumOracleMaj`
+#[test]
+fn an_oracle_lets_the_leader_of_two_go_on_alone() {
+    let mut world = pair();
+    let leader = world.settle(10_000);
+    let other = 3 - leader;
+    world.propose(leader);
+    world.deliver();
+    oracle(&mut world, leader, true);
+    // While the other one is there, its word counts.
+    world.servers.get_mut(&other).unwrap().hold = true;
+    world.propose(leader);
+    world.deliver();
+    assert_eq!(world.servers[&leader].state.len(), 1);
+    // What waited for it goes on without it, but not before it is on the own disk.
+    world.servers.get_mut(&leader).unwrap().hold = true;
+    world.propose(leader);
+    world.deliver();
+    world.crash(other);
+    world.pass(3_000);
+    assert_eq!(world.servers[&leader].state.len(), 2);
+    world.release_all(leader);
+    world.pass(3_000);
+    assert_eq!(world.servers[&leader].state.len(), 3);
+    world.pass(30_000);
+    assert_eq!(world.leader(), Some(leader));
+    // It comes back and gets all of it, and from then on both decide.
+    world.start(other);
+    assert_eq!(world.settle(20_000), leader);
+    assert_eq!(world.servers[&other].state.len(), 3);
+    world.split(1, 2);
+    oracle(&mut world, leader, false);
+    world.until(30_000, |world| world.leader().is_none());
+}
+
+#[test]
+fn an_oracle_lets_the_follower_of_two_take_over() {
+    let mut world = pair();
+    let leader = world.settle(10_000);
+    let other = 3 - leader;
+    world.propose(leader);
+    world.deliver();
+    world.crash(leader);
+    world.pass(30_000);
+    assert_eq!(world.leader(), None, "nobody has said that it may");
+    oracle(&mut world, other, true);
+    world.until(5_000, |world| world.leader() == Some(other));
+    world.propose(other);
+    world.deliver();
+    assert_eq!(world.servers[&other].state.len(), 2);
+    // The one of before comes back, whatever its oracle says, and follows.
+    for alone in [false, true] {
+        world.start(leader);
+        oracle(&mut world, leader, alone);
+        assert_eq!(world.settle(20_000), other);
+        assert_eq!(world.servers[&leader].state.len(), 2);
+        world.crash(leader);
+        world.pass(1_000);
+    }
+    // Without its word it stops.
+    oracle(&mut world, other, false);
+    world.until(5_000, |world| world.leader().is_none());
+}

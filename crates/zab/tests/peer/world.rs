@@ -111,6 +111,7 @@ pub(crate) fn params(sid: Sid) -> Params {
         observer: false,
         observer_master_port: 0,
         reconnect_delay_ms: 0,
+        oracle: false,
         max_packet: 1 << 20,
         history_entries: 500,
         history_bytes: 1 << 20,
