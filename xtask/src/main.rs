@@ -45,7 +45,7 @@ cargo xtask demo kafka
 
 cargo xtask bench-compare [--quick] [--only ROW]... [--rounds COUNT]
     Zooid, Apache ZooKeeper and a bare echo in turn under the same loads; writes
-    bench/RESULTS.md, or with --only prints some rows. `bench-compare rows` says what the rows are.
+    bench/RESULTS.md, with --quick bench/QUICK.md, or with --only prints some rows. `bench-compare rows` says what the rows are.
 
 cargo xtask bench-scale [--large] [--quick] [--only PART]...
     how costs grow with nodes, sessions, watches, children and values; writes bench/SCALE.md

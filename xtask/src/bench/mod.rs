@@ -126,7 +126,8 @@ impl Options {
     }
 }
 
-/// Runs the rows that are asked for; without `--only` it writes `bench/RESULTS.md`.
+/// Runs the rows that are asked for; without `--only` it writes `bench/RESULTS.md`, with
+/// `--quick` `bench/QUICK.md`.
 pub(crate) fn compare(words: &[&str]) -> Result<bool> {
     let options = Options::parse(words)?;
     prepare()?;
@@ -144,7 +145,7 @@ pub(crate) fn compare(words: &[&str]) -> Result<bool> {
         page.set(&lines, &failed)?;
         // What is measured is kept, should a later row fail. Some rows alone leave the page of all.
         if options.only.is_empty() {
-            page.write()?;
+            page.write(options.quick)?;
         }
     }
     println!("{}", page.text());
@@ -190,6 +191,8 @@ fn fresh(name: &str) -> Result<PathBuf> {
     let folder = target().join("bench").join(name);
     remove(&folder)?;
     std::fs::create_dir_all(&folder)?;
+    // What others left to be written would slow the syncs of who is measured next.
+    succeed(&mut Command::new("sync"))?;
     Ok(folder)
 }
 

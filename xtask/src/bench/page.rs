@@ -8,8 +8,9 @@ use anyhow::Result;
 use super::JAVA_FLAGS;
 use crate::{repo, zooid};
 
-/// Where it is written.
+/// Where it is written, all of it and its quick rows.
 const FILE: &str = "bench/RESULTS.md";
+const QUICK: &str = "bench/QUICK.md";
 
 /// What should be reached.
 #[derive(Debug, Clone, Copy)]
@@ -146,8 +147,9 @@ impl Page {
         Ok(())
     }
 
-    pub(crate) fn write(&self) -> Result<()> {
-        std::fs::write(repo().join(FILE), &self.text)?;
+    pub(crate) fn write(&self, quick: bool) -> Result<()> {
+        let file = if quick { QUICK } else { FILE };
+        std::fs::write(repo().join(file), &self.text)?;
         Ok(())
     }
 
