@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::server::Server;
+use super::succeed;
 use crate::zooid;
 
 /// What a run printed.
@@ -25,6 +26,8 @@ impl Figures {
 
 /// Runs `zooid bench` with these words against a server. An error in any reply is a failure.
 pub(crate) fn bench(server: &Server, words: &str) -> Result<Figures> {
+    // What the load before left to be written would slow the syncs of this one.
+    succeed(&mut Command::new("sync"))?;
     let output = command(server, words)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

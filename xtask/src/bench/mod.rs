@@ -191,8 +191,6 @@ fn fresh(name: &str) -> Result<PathBuf> {
     let folder = target().join("bench").join(name);
     remove(&folder)?;
     std::fs::create_dir_all(&folder)?;
-    // What others left to be written would slow the syncs of who is measured next.
-    succeed(&mut Command::new("sync"))?;
     Ok(folder)
 }
 
