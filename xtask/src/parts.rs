@@ -282,7 +282,7 @@ pub(crate) const PARTS: &[Part] = &[
     ),
     suite(
         "kafka-ensemble",
-        "two Kafka brokers on three servers, leaders that are killed",
+        "two Kafka brokers on three servers that move to Zooid and back, and whose leaders are killed",
         true,
         JAVA,
     ),
