@@ -263,6 +263,12 @@ pub(crate) const PARTS: &[Part] = &[
         &["python3-venv", "java", "mvn"],
     ),
     suite(
+        "observers",
+        "observers at followers, and two voters with an oracle, in ensembles of both kinds",
+        true,
+        &["python3-venv", "java", "mvn"],
+    ),
+    suite(
         "move",
         "an ensemble that moves from Apache ZooKeeper to Zooid and back under clients in three languages",
         true,
@@ -301,6 +307,7 @@ pub(crate) const BY_NAME: &[&str] = &[
     "ensemble",
     "reconfig",
     "sessions",
+    "observers",
     "move",
     "migrate",
     "kafka-ensemble",
