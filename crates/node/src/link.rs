@@ -257,10 +257,15 @@ impl Link {
     /// end is always told, since a connection that is sending looks for nothing else.
     pub fn post(&self, leave: impl FnOnce(&mut Mailbox)) -> bool {
         let mut mailbox = self.mailbox.lock();
-        let before = mailbox.frames.len() as i64;
+        let before = mailbox.frames.len();
+        let is_over = mailbox.close.is_some();
         leave(&mut mailbox);
+        if is_over {
+            // What a connection ended on is the last that it says.
+            mailbox.frames.truncate(before);
+        }
         let bytes = mailbox.frames.len();
-        let more = bytes as i64 - before;
+        let more = bytes as i64 - before as i64;
         let all = self.waiting.fetch_add(more, Ordering::Relaxed) + more;
         let too_many = bytes > MAX_WAITING_BYTES
             || more > 0 && all > MAX_WAITING_BYTES_IN_ALL && bytes > FEW_WAITING_BYTES;
@@ -400,6 +405,15 @@ mod tests {
         let left = link.collect().unwrap();
         assert_eq!(left.close, Some(Close::Overflow));
         assert_eq!(left.frames.capacity(), 0);
+    }
+
+    #[test]
+    fn nothing_follows_an_end() {
+        let link = link();
+        link.post(|mailbox| mailbox.frames.push(1));
+        link.close(Close::Flush);
+        link.post(|mailbox| mailbox.frames.push(2));
+        assert_eq!(link.collect().unwrap().frames, [1]);
     }
 
     #[test]

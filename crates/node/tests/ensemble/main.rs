@@ -3,5 +3,6 @@
 
 mod local;
 mod measures;
+mod random;
 mod read_only;
 mod world;

@@ -4,16 +4,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use zooid_node::member::Member;
+use zooid_node::transfer::{Incoming, Outgoing};
 use zooid_node::{Closing, Conn, Link, Next, Now, Settings, Shared, Submit, Wake};
-use zooid_proto::client::{ConnectRequest, ConnectResponse, CreateRequest, ReplyHeader};
+use zooid_proto::client::{ConnectRequest, ConnectResponse, CreateRequest, ReplyHeader, xid};
 use zooid_proto::ops::Request;
 use zooid_proto::records::Acl;
+use zooid_proto::txn::LogEntry;
 use zooid_proto::{ErrorCode, Jute, Reader, Writer};
 use zooid_tree::{Tree, TreeOptions};
-use zooid_zab::{Boot, ConnId, Effect, Input, Params, Port, Role};
+use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Params, Port, Proposal, Role};
 
 /// Length of a tick, ms.
 pub(crate) const TICK_MS: i32 = 1000;
+
+const OPTIONS: TreeOptions = TreeOptions {
+    digest_enabled: true,
+    extended_types: false,
+    emulate353: false,
+};
 
 /// Number of a member: its place, one less than its id.
 pub(crate) type At = usize;
@@ -32,6 +40,11 @@ pub(crate) struct World {
 struct Running {
     member: Member,
     shared: Arc<Shared>,
+    log: Vec<Proposal>,
+    /// The state under the log, as it was sent, and its zxid.
+    base: Option<(Vec<u8>, i64)>,
+    /// One that is on its way.
+    incoming: Vec<u8>,
 }
 
 enum Event {
@@ -48,6 +61,9 @@ struct Client {
     input: Vec<u8>,
     output: Vec<u8>,
     next_xid: i32,
+    /// Of the reply that is due.
+    answered_xid: i32,
+    answered_zxid: i64,
     ended: Option<Closing>,
 }
 
@@ -144,6 +160,10 @@ impl World {
         self.settle();
     }
 
+    pub(crate) fn is_cut(&self) -> bool {
+        !self.cut.is_empty()
+    }
+
     pub(crate) fn heal(&mut self) {
         self.cut.clear();
     }
@@ -202,6 +222,8 @@ impl World {
             input: Vec::new(),
             output: Vec::new(),
             next_xid: 1,
+            answered_xid: 1,
+            answered_zxid: 0,
             ended: None,
         });
         let client = self.clients.len() - 1;
@@ -248,13 +270,25 @@ impl World {
         self.replies(client)
     }
 
+    /// # Panics
+    /// Replies are out of order.
     pub(crate) fn replies(&mut self, client: ClientId) -> Vec<Reply> {
-        let replies = self.frames(client).into_iter().map(|frame| {
+        let frames = self.frames(client);
+        let client = &mut self.clients[client];
+        let mut replies = Vec::new();
+        for frame in frames {
             let header = ReplyHeader::read(&mut Reader::new(&frame)).expect("a header");
+            if matches!(header.xid, xid::NOTIFICATION | xid::PING) {
+                continue;
+            }
+            assert_eq!(header.xid, client.answered_xid, "the order of requests");
+            assert!(header.zxid >= client.answered_zxid, "the state goes back");
+            client.answered_xid += 1;
+            client.answered_zxid = header.zxid;
             let code = ErrorCode::from_i32(header.err).expect("a known code");
-            (header.zxid, code)
-        });
-        replies.collect()
+            replies.push((header.zxid, code));
+        }
+        replies
     }
 
     /// Whether the server ended a connection.
@@ -367,10 +401,24 @@ impl World {
                         self.queue.push_back((to, Event::Closed(other)));
                     }
                 }
-                Effect::Disk { token, .. } => {
+                Effect::Disk { token, op } => {
+                    self.members[at].disk(op);
                     let member = &mut self.members[at].member;
                     member.input(Input::Persisted { token }, self.now);
                 }
+                Effect::SendSnapshot { conn, .. } => {
+                    let shared = &self.members[at].shared;
+                    let mut outgoing = Outgoing::begin(shared);
+                    let mut bytes = Vec::new();
+                    while outgoing.step(shared, 100, &mut bytes).expect("it stays") {}
+                    if let Some((to, conn)) = self.ends.get(&(at, conn)) {
+                        self.queue.push_back((*to, Event::Bytes(*conn, bytes)));
+                    }
+                }
+                Effect::SnapshotBegin | Effect::SnapshotAbort => {
+                    self.members[at].incoming.clear();
+                }
+                Effect::SnapshotBytes(bytes) => self.members[at].incoming.extend(bytes),
                 Effect::Role(_) | Effect::Config(_) => {}
                 other => panic!("{other:?} is not for histories this short"),
             }
@@ -384,13 +432,8 @@ impl Running {
             server_id: at as u8 + 1,
             ..settings.clone()
         };
-        let options = TreeOptions {
-            digest_enabled: true,
-            extended_types: false,
-            emulate353: false,
-        };
         let tick_ms = settings.tick_time_ms as u64;
-        let shared = Arc::new(Shared::new(settings, Tree::new(options), now));
+        let shared = Arc::new(Shared::new(settings, Tree::new(OPTIONS), now));
         let config: String = (1..=3)
             .map(|sid| {
                 format!(
@@ -434,6 +477,40 @@ impl Running {
         Running {
             member: Member::new(shared.clone(), boot, now),
             shared,
+            log: Vec::new(),
+            base: None,
+            incoming: Vec::new(),
+        }
+    }
+
+    fn base_tree(&self) -> Tree {
+        let Some((bytes, zxid)) = &self.base else {
+            return Tree::new(OPTIONS);
+        };
+        let mut incoming = Incoming::new(&self.shared.settings);
+        incoming.take(bytes).expect("it was sent whole");
+        incoming.finish(*zxid).expect("it was sent whole")
+    }
+
+    fn disk(&mut self, op: DiskOp) {
+        match op {
+            DiskOp::Append(proposal) => self.log.push(proposal),
+            DiskOp::Truncate { zxid } => {
+                self.log.retain(|proposal| proposal.zxid <= zxid);
+                let mut tree = self.base_tree();
+                for proposal in &self.log {
+                    let entry = LogEntry::decode(&proposal.bytes).expect("what was logged");
+                    tree.apply(&entry.header, &entry.txn, &mut ());
+                }
+                self.shared.replace_tree(tree);
+            }
+            DiskOp::InstallSnapshot { zxid } => {
+                self.base = Some((std::mem::take(&mut self.incoming), zxid));
+                self.log.clear();
+                let tree = self.base_tree();
+                self.shared.replace_tree(tree);
+            }
+            _ => {}
         }
     }
 }
