@@ -242,8 +242,11 @@ impl Core {
     /// Does what time asks for: expiry of sessions, the sweep of containers and TTL nodes. Called
     /// at least once a tick.
     pub fn tick(&mut self, now: Now) {
-        if !self.makes_transactions() {
-            return self.expire_local(now);
+        match self.part {
+            Part::Alone | Part::Leader => {}
+            Part::Learner | Part::ReadOnly => return self.expire_local(now),
+            // Whose sessions outlive the time without a leader, the next term says.
+            Part::Nobody => return,
         }
         for session in self.expiry.due(&self.shared.sessions, now) {
             self.tell_expired(&session);

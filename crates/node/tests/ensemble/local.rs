@@ -1,6 +1,7 @@
 //! Sessions that one member knows, and how they become everybody's.
 
 use crate::world::{Hello, NEW, World, create, settings};
+use std::sync::atomic::Ordering;
 use zooid_node::Settings;
 use zooid_proto::ErrorCode;
 use zooid_proto::client::create_mode::{EPHEMERAL, PERSISTENT};
@@ -162,6 +163,22 @@ fn a_term_ends_local_sessions_and_keeps_global_ones() {
     assert_ne!(world.leader(), None);
     assert_eq!(world.connect(stays, again(local)).unwrap().1.session_id, 0);
     assert_eq!(world.client(stays, again(global)).1, global);
+}
+
+#[test]
+fn who_has_lost_the_lead_ends_no_session() {
+    let mut world = World::new(&Settings {
+        local_sessions: false,
+        read_only_mode: false,
+        ..settings()
+    });
+    let leader = world.leader().unwrap();
+    world.client(leader, NEW);
+    world.cut_off(leader);
+    world.pass(60_000);
+    let expired = &world.shared(leader).stats.events.sessions_expired;
+    assert_eq!(expired.load(Ordering::Relaxed), 0);
+    assert_eq!(world.sessions(leader), (0, 1));
 }
 
 #[test]
