@@ -1,7 +1,7 @@
 //! Clients that come, go and move while members are cut off and come back: what was acknowledged
 //! stays, what a session leaves goes, and nothing is counted wrong.
 
-use crate::world::{ClientId, Hello, NEW, World, create, settings};
+use crate::world::{ClientId, Hello, World, create, settings};
 use std::sync::atomic::Ordering;
 use zooid_node::Settings;
 use zooid_proto::ErrorCode;
