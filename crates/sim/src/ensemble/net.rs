@@ -145,6 +145,9 @@ impl World {
             self.mark("a dial without an answer");
             return;
         }
+        if link.port == Port::ObserverMaster {
+            self.mark("an observer goes to a follower");
+        }
         let way = self.way_us(to, from, hash(key, 8, 8));
         let Some(process) = self.servers[to].process.as_mut() else {
             self.mark("a refused dial");

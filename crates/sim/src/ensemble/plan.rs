@@ -192,6 +192,8 @@ pub struct Plan {
     pub scripted: Vec<Fault>,
     /// Whose behaviour the servers have; those behind its end are ours.
     pub kinds: Vec<Member>,
+    /// Whether observers go to followers.
+    pub masters: bool,
     /// An epoch ends with this counter; 0: with the last one that there is.
     pub last_counter: u32,
     /// A guard that is taken away to see whether that is found.
@@ -203,6 +205,7 @@ pub struct Plan {
 const SHAPE: u64 = 0x5AFE;
 const FAULTS: u64 = 0xFA17;
 const JAVA: u64 = 0x1A7A;
+const MASTERS: u64 = 0x0B5E;
 
 impl Plan {
     /// The plan of a seed.
@@ -246,6 +249,7 @@ impl Plan {
             purging: dice.any() | dice.any(),
             scripted: Vec::new(),
             kinds: Vec::new(),
+            masters: observers > 0 && hash(seed, MASTERS, 0).is_multiple_of(2),
             last_counter: 0,
             without: None,
             faults: Vec::new(),

@@ -198,7 +198,7 @@ impl World {
                 reconfig: self.plan.reconfig,
                 standalone_enabled: true,
                 observer,
-                observer_master_port: 0,
+                observer_master_port: if self.plan.masters { 2889 } else { 0 },
                 reconnect_delay_ms: 0,
                 oracle: false,
                 max_packet: 1 << 20,

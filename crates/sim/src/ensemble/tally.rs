@@ -39,6 +39,7 @@ const MUST: &[&str] = &[
     "a reconfiguration",
     "a leader that hands over",
     "a server that joins",
+    "an observer goes to a follower",
 ];
 
 /// The same, where members of Java can be.
@@ -172,7 +173,8 @@ impl Plan {
         let last = self.faults.iter().map(|fault: &Fault| fault.at_us).max();
         format!(
             "seed {}: {} voters, {} observers, groups {:?}, tick {} ms, limits {}/{}, memory {}, \
-             ways {:?} us, disk {:?} us, {} clients, {} faults until {} s of {} s, reconfig {}, {:?}",
+             ways {:?} us, disk {:?} us, {} clients, {} faults until {} s of {} s, reconfig {}, \
+             masters {}, {:?}",
             self.seed,
             self.voters,
             self.observers,
@@ -188,6 +190,7 @@ impl Plan {
             last.unwrap_or(0) / 1_000_000,
             self.storm_us / 1_000_000,
             self.reconfig,
+            self.masters,
             self.kinds
         )
     }

@@ -162,7 +162,7 @@ impl World {
             histories: Histories::default(),
             order: Order::default(),
             epochs: Epochs::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(plan.masters),
             configurations: Configurations::default(),
             answered: 0,
             leadership_changes: 0,
@@ -586,6 +586,8 @@ impl World {
                 let role = server.process.as_ref().map(|process| process.role);
                 match role {
                     Some(Role::Leading { serving, .. }) => serving && s == leader,
+                    // Its follower knows who leads now.
+                    Some(Role::Observing { serving, .. }) if self.plan.masters => serving,
                     Some(
                         Role::Following {
                             leader: follows,

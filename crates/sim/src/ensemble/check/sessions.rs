@@ -12,9 +12,20 @@ use crate::ensemble::machine::Origin;
 pub struct Sessions {
     closed: BTreeSet<i64>,
     last_cxid: BTreeMap<i64, i32>,
+    /// Observers go to followers: those that share one are one owner to the leader, so that what a client
+    /// left behind at one of them may come after what it asked for at the other, in Java as well.
+    shared_owners: bool,
 }
 
 impl Sessions {
+    /// Where observers go to followers (`shared_owners`) or not.
+    pub fn new(shared_owners: bool) -> Sessions {
+        Sessions {
+            shared_owners,
+            ..Sessions::default()
+        }
+    }
+
     /// A transaction is delivered for the first time.
     pub fn delivered(&mut self, zxid: i64, (session, cxid, txn): Origin) -> Result<(), String> {
         if session == 0 || txn == kind::ERROR {
@@ -28,6 +39,9 @@ impl Sessions {
             return Ok(());
         }
         let last = self.last_cxid.insert(session, cxid);
+        if self.shared_owners {
+            return Ok(());
+        }
         if last.is_some_and(|last| last >= cxid) {
             return Err(format!(
                 "S1: {zxid:x} is request {cxid} of session {session:x}, after {last:?}"
