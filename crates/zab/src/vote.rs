@@ -82,7 +82,7 @@ struct Ballot {
     state: PeerState,
     version: i32,
     /// Neither the first words on a new connection, which in Java may be the last ones of an old one,
-    /// nor heard before this server was looking.
+    /// nor heard while this server had another role.
     fresh: bool,
 }
 
@@ -399,7 +399,7 @@ impl FastLeaderElection {
         if from == self.sid {
             return;
         }
-        self.keep_early(from, n);
+        self.keep_early(from, n, first);
         if self.idle || (self.state == PeerState::Looking && self.takes_config(n, step)) {
             return;
         }
@@ -453,12 +453,15 @@ impl FastLeaderElection {
     }
 
     /// Keeps a vote for the time when this server looks for a leader, too.
-    fn keep_early(&mut self, from: Sid, n: &Notification<'_>) {
+    fn keep_early(&mut self, from: Sid, n: &Notification<'_>, first: bool) {
         self.early.remove(&from);
         let looking = n.state == Some(PeerState::Looking);
         if looking && !self.is_looking() && self.electorate.contains(&from) {
-            self.early
-                .insert(from, Ballot::new(n, PeerState::Looking, false));
+            // Between a role and its election there is only the disk to wait for. Nobody is told then
+            // that this vote was not counted, so it is not sent again.
+            let resting = self.idle && self.state != PeerState::Looking;
+            let ballot = Ballot::new(n, PeerState::Looking, resting && !first);
+            self.early.insert(from, ballot);
         }
     }
 

@@ -458,6 +458,26 @@ fn votes_that_come_too_early_are_not_lost() {
 }
 
 #[test]
+fn a_vote_that_comes_between_a_role_and_its_election_is_as_good_as_a_later_one() {
+    for resting in [true, false] {
+        let mut server = Server::of_three(1);
+        server.act(|fle, _, step| fle.settle(Following, vote(3, ZXID, 1, 1), step));
+        if resting {
+            server.fle.rest();
+        }
+        server.said.clear();
+        let next = vote(2, ZXID, 2, 1);
+        server.hear(2, Looking, next);
+        // Otherwise its vote is asked for once more by this answer.
+        assert_eq!(server.said().is_empty(), resting);
+        server.lose(3);
+        server.look(ZXID, 1);
+        let decided = resting.then_some((Following, next));
+        assert_eq!(server.decision(), decided, "resting: {resting}");
+    }
+}
+
+#[test]
 fn a_new_connection_begins_with_what_is_true_now() {
     let mut server = Server::of_three(2);
     let frame = server.fle.link_up(1).expect("a proposal");
