@@ -387,6 +387,39 @@ impl World {
         self.deliver_one()
     }
 
+    /// Something that is under way arrives, or a disk does something that was held back. Whether there
+    /// was anything.
+    pub(crate) fn step(&mut self, dice: &mut Dice) -> bool {
+        let busy: Vec<Sid> = self
+            .servers
+            .iter()
+            .filter(|(_, server)| !server.held.is_empty())
+            .map(|(&sid, _)| sid)
+            .collect();
+        let at = dice.below(2 * busy.len() as u64 + self.queue.len() as u64) as usize / 2;
+        match busy.get(at) {
+            Some(&sid) => {
+                self.release(sid, 1);
+                true
+            }
+            None => self.deliver_any(dice),
+        }
+    }
+
+    /// Time passes until something is due.
+    pub(crate) fn jump(&mut self) {
+        let peers = self
+            .servers
+            .values()
+            .filter_map(|server| server.peer.as_ref());
+        let due = peers
+            .filter_map(Peer::poll_timeout)
+            .min()
+            .expect("peers have timers");
+        self.now = due.max(self.now + 1);
+        self.tick_all();
+    }
+
     /// Lets so much time pass.
     pub(crate) fn skip(&mut self, ms: u64) {
         self.now += ms;
