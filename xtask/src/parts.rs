@@ -244,6 +244,13 @@ pub(crate) const PARTS: &[Part] = &[
         limit_s: 15 * MINUTE_S,
         tools: JAVA,
     },
+    Part {
+        name: "differential-ensemble",
+        about: "the same random requests to members of both kinds in ensembles of both",
+        kind: Kind::Suite { downloads: false },
+        limit_s: 15 * MINUTE_S,
+        tools: JAVA,
+    },
     suite(
         "ensemble",
         "ensembles of Zooid, of Apache ZooKeeper 3.9 and 3.8, and of all of them",
@@ -304,6 +311,7 @@ pub(crate) const PARTS: &[Part] = &[
 /// namespaces, whose timing a busy machine may break, and that of Java members as well. `simulation`
 /// and the tests of `zab` hold the same rules in every run.
 pub(crate) const BY_NAME: &[&str] = &[
+    "differential-ensemble",
     "ensemble",
     "reconfig",
     "sessions",

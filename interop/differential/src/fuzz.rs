@@ -274,7 +274,11 @@ impl Run<'_> {
         items: &mut Vec<Item>,
     ) -> Result<Result<(), Difference>> {
         stage.pair.new_case();
-        let mut generator = Generator::new(Rng::new(self.seed, case), self.variant);
+        let mut generator = Generator::new(
+            Rng::new(self.seed, case),
+            self.variant,
+            self.options.ensemble.is_some(),
+        );
         let mut requests = 0;
         while requests < CASE_REQUESTS {
             let at = items.len();

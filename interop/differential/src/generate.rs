@@ -29,6 +29,8 @@ struct Known {
 pub(crate) struct Generator<'v> {
     rng: Rng,
     variant: &'v Variant,
+    /// The servers are members of ensembles.
+    ensemble: bool,
     known: HashMap<String, Known>,
     paths: Vec<String>,
     xid: i32,
@@ -46,13 +48,14 @@ pub(crate) struct Generator<'v> {
 }
 
 impl<'v> Generator<'v> {
-    pub(crate) fn new(rng: Rng, variant: &'v Variant) -> Self {
+    pub(crate) fn new(rng: Rng, variant: &'v Variant, ensemble: bool) -> Self {
         let mut rng = rng;
         let restarts = rng.percent(6);
         let locked = *rng.pick(&[0, 5, 15, 40]);
         Generator {
             rng,
             variant,
+            ensemble,
             known: HashMap::new(),
             paths: Vec::new(),
             xid: 0,
@@ -377,7 +380,9 @@ impl<'v> Generator<'v> {
             if self.rng.permille(25) {
                 self.damage(&mut req);
             }
-            if allowed::is_allowed(&req, self.variant.lockstep) {
+            if allowed::is_allowed(&req, self.variant.lockstep)
+                && (!self.ensemble || allowed::is_allowed_in_ensembles(&req))
+            {
                 self.note_watch(&req);
                 return req;
             }
