@@ -246,7 +246,7 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "differential-ensemble",
-        about: "the same random requests to members of both kinds in ensembles of both",
+        about: "the same random requests to ensembles of both kinds and of Apache ZooKeeper, on every member",
         kind: Kind::Suite { downloads: false },
         limit_s: 15 * MINUTE_S,
         tools: JAVA,

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use zooid_proto::OpCode;
 
+use crate::difference::Difference;
 use crate::generate::Generator;
 use crate::item::Item;
 use crate::norm::{Body, Norm};
-use crate::pair::{Difference, Pair, Seen, group_len, names};
+use crate::pair::{Pair, Seen, group_len};
 use crate::rng::Rng;
 use crate::server::{Kind, Server};
 use crate::shrink::shrink;
@@ -43,8 +44,9 @@ pub(crate) struct Options {
     /// The server that is right
     #[arg(long, default_value = "java")]
     right: Kind,
-    /// Both servers are members of such ensembles, like zjz: Zooid, Java, and Zooid, which leads
-    #[arg(long)]
+    /// Judge an ensemble in place of a server, like zjz: Zooid, Java, and Zooid, which leads. The
+    /// right one has as many members, all of the right kind, and each has clients
+    #[arg(long, conflicts_with = "left")]
     ensemble: Option<String>,
     /// Only this configuration
     #[arg(long)]
@@ -137,9 +139,9 @@ struct Run<'o> {
     coverage: BTreeMap<String, BTreeMap<i32, usize>>,
 }
 
-/// The two servers and the connections to them.
+/// The two servers, or the members of the two ensembles, and the connections to them.
 struct Stage {
-    servers: [Server; 2],
+    servers: [Vec<Server>; 2],
     pair: Pair,
 }
 
@@ -151,16 +153,25 @@ impl Stage {
         if let Err(difference) = self.pair.play(at, &[Item::Barrier]) {
             return Ok(Err(difference));
         }
+        // A follower: without its leader the ensemble elects, in as many rounds as it happens.
+        let member = at % (self.servers[0].len() - 1).max(1);
         let [left, right] = &mut self.servers;
         std::thread::scope(|scope| {
-            let right = scope.spawn(|| right.crash_and_restart());
-            left.crash_and_restart()?;
+            let right = scope.spawn(|| right[member].crash_and_restart());
+            left[member].crash_and_restart()?;
             right.join().expect("starting a server does not panic")
         })?;
-        self.pair
-            .reconnect([self.servers[0].port, self.servers[1].port])?;
+        self.pair.reconnect(&ports(&self.servers))?;
+        for members in self.servers.iter_mut().filter(|members| members.len() > 1) {
+            Server::excuse_digests(members)?;
+        }
         Ok(Ok(Vec::new()))
     }
+}
+
+fn ports(servers: &[Vec<Server>; 2]) -> [Vec<u16>; 2] {
+    let ports = |members: &Vec<Server>| members.iter().map(|member| member.port).collect();
+    servers.each_ref().map(ports)
 }
 
 impl Run<'_> {
@@ -237,34 +248,53 @@ impl Run<'_> {
     }
 
     fn stage(&self) -> Result<Stage> {
-        let (cfg, flags) = (self.variant.cfg(), self.variant.flags());
-        let members = match &self.options.ensemble {
-            Some(letters) => Kind::of_letters(letters)?,
-            None => Vec::new(),
-        };
-        let start = |kind| match &members[..] {
-            [] => Server::start(kind, &cfg, &flags),
-            members => Server::member_of(members, kind, &cfg, &flags),
-        };
         for _ in 0..STARTS {
             let servers = std::thread::scope(|scope| {
-                let right = scope.spawn(|| start(self.options.right));
-                let left = start(self.options.left);
+                let right = scope.spawn(|| self.start(self.options.right));
+                let left = match &self.options.ensemble {
+                    Some(letters) => self.ensemble(&Kind::of_letters(letters)?),
+                    None => self.start(self.options.left),
+                };
                 let right = right.join().expect("starting a server does not panic");
                 anyhow::Ok([left?, right?])
             })?;
-            // An election that nobody wins costs an epoch, and with it the zxids are others.
-            if !members.is_empty() && servers[0].epoch()? != servers[1].epoch()? {
+            if self.options.ensemble.is_some() && !are_alike(&servers)? {
                 continue;
             }
-            let mut pair = Pair::connect([servers[0].port, servers[1].port], self.variant.lockstep)
+            let pair = Pair::connect(&ports(&servers), self.variant.lockstep)
                 .context("the super user cannot connect")?;
-            if !members.is_empty() {
-                pair.forget_members()?;
-            }
             return Ok(Stage { servers, pair });
         }
-        anyhow::bail!("no two ensembles in the same epoch in {STARTS} starts")
+        anyhow::bail!(
+            "no two ensembles led by their last members in the same epoch in {STARTS} starts"
+        )
+    }
+
+    fn start(&self, kind: Kind) -> Result<Vec<Server>> {
+        match &self.options.ensemble {
+            Some(letters) => self.ensemble(&vec![kind; letters.len()]),
+            None => Ok(vec![Server::start(
+                kind,
+                &self.variant.cfg(),
+                &self.variant.flags(),
+            )?]),
+        }
+    }
+
+    fn ensemble(&self, kinds: &[Kind]) -> Result<Vec<Server>> {
+        Server::ensemble(kinds, &self.variant.cfg(), &self.variant.flags())
+    }
+
+    /// What the two sides are called in output.
+    fn names(&self) -> [String; 2] {
+        let Options { left, right, .. } = self.options;
+        match &self.options.ensemble {
+            Some(letters) => [letters.clone(), format!("{} all", right.name())],
+            None if left == right => {
+                ["left", "right"].map(|side| format!("{side} ({})", left.name()))
+            }
+            None => [left, right].map(|kind| kind.name().to_string()),
+        }
     }
 
     fn case(
@@ -298,8 +328,8 @@ impl Run<'_> {
         if let Err(difference) = stage.pair.clean_up() {
             return Ok(Err(difference));
         }
-        for server in &stage.servers {
-            if let Some(why) = server.apart()? {
+        for members in stage.servers.iter().filter(|members| members.len() > 1) {
+            if let Some(why) = Server::apart(members)? {
                 return Ok(Err(Difference::apart(why)));
             }
         }
@@ -309,7 +339,7 @@ impl Run<'_> {
     /// Makes both servers equal again: two that differ cannot go on together.
     fn level(&self, stage: &mut Stage) -> Result<()> {
         if stage.pair.recover().is_err() {
-            for server in &stage.servers {
+            for server in stage.servers.iter().flatten() {
                 if let Some(words) = server.last_words() {
                     println!("{} has ended; its last words:\n{words}", server.kind.name());
                 }
@@ -372,12 +402,24 @@ impl Run<'_> {
             };
             println!("{mark}{i:3} {item}");
         }
-        let [left, right] = names([stage.servers[0].kind, stage.servers[1].kind]);
+        let [left, right] = self.names();
         println!("at {}:", difference.place);
         println!("  {left:14} {}", difference.left);
         println!("  {right:14} {}", difference.right);
         Ok(())
     }
+}
+
+/// Whether the zxids of two ensembles can be the same, and the last members lead: an election that
+/// nobody wins costs an epoch.
+fn are_alike(servers: &[Vec<Server>; 2]) -> Result<bool> {
+    let mut epochs = Vec::new();
+    for members in servers {
+        let last = members.last().context("an ensemble without members")?;
+        let (epoch, leads) = last.epoch()?;
+        epochs.push(leads.then_some(epoch));
+    }
+    Ok(epochs[0].is_some() && epochs[0] == epochs[1])
 }
 
 /// Of a case that cannot be shortened by playing it, keeps what the answer may depend on: the last

@@ -50,7 +50,7 @@ pub(crate) struct Generator<'v> {
 impl<'v> Generator<'v> {
     pub(crate) fn new(rng: Rng, variant: &'v Variant, ensemble: bool) -> Self {
         let mut rng = rng;
-        let restarts = rng.percent(6);
+        let restarts = rng.percent(if ensemble { 25 } else { 6 });
         let locked = *rng.pick(&[0, 5, 15, 40]);
         Generator {
             rng,

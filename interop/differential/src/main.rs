@@ -1,12 +1,14 @@
-//! The same requests to two servers, every answer compared.
+//! The same requests to two servers, or to the members of two ensembles, every answer compared.
 //!
 //! - [`fuzz`]: random streams, [`generate`] makes them, [`pair`] plays them, [`norm`] maps away
-//!   what may differ, [`shrink`] shortens what shows a difference, [`allowed`] lists what is left out and why
+//!   what may differ, [`difference`] tells the rest, [`shrink`] shortens what shows it, [`allowed`]
+//!   lists what is left out and why
 //! - [`checklist`]: edge cases with the values that must come
 //! - [`link`], [`item`], [`server`]: connections, steps, processes
 
 mod allowed;
 mod checklist;
+mod difference;
 mod fuzz;
 mod generate;
 mod item;

@@ -199,7 +199,11 @@ impl Mapping {
 
     fn data(&mut self, from: &mut Reader<'_>) -> Option<Body> {
         let reply = GetDataResponse::read(from).ok()?.into_owned();
-        Some(Body::Data(reply.data, self.stat(reply.stat)))
+        let data = match reply.data {
+            Some(data) => Some(without_ports(&data).unwrap_or(data)),
+            None => None,
+        };
+        Some(Body::Data(data, self.stat(reply.stat)))
     }
 
     fn multi(&mut self, bytes: &[u8]) -> Option<Body> {
@@ -236,10 +240,11 @@ impl Mapping {
         stat
     }
 
-    /// 0 for no time, 1 for the time of the transaction, 2 for another time.
+    /// 0 for no time, 1 for the time of the transaction, 2 for another time, 3 for that of a start.
     fn time(&mut self, zxid: i64, time: i64) -> i64 {
         match (zxid, time) {
             (_, 0) => 0,
+            (0, _) => 3,
             _ if *self.times.entry(zxid).or_insert(time) == time => 1,
             _ => 2,
         }
@@ -285,6 +290,23 @@ impl Norm {
         }
         text
     }
+}
+
+/// The list of the members of an ensemble, which each has on ports of its own.
+fn without_ports(data: &[u8]) -> Option<std::borrow::Cow<'static, [u8]>> {
+    let text = std::str::from_utf8(data).ok()?;
+    if !text.starts_with("server.1=127.0.0.1:") {
+        return None;
+    }
+    let mut words = text.split(':');
+    let mut masked = words.next()?.to_string();
+    for word in words {
+        let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+        masked.push(':');
+        masked.extend(std::iter::repeat_n('#', digits));
+        masked.push_str(&word[digits..]);
+    }
+    Some(masked.into_bytes().into())
 }
 
 fn names(from: &mut Reader<'_>) -> Option<Body> {

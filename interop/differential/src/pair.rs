@@ -1,17 +1,22 @@
 //! Two servers side by side: every step goes to both, everything that comes back is compared.
+//!
+//! In place of each server there may be an ensemble. Then the connections are spread over its
+//! members, those of both ensembles alike, and every member has applied everything before the next
+//! step, so that what a member answers does not hang on how late it is.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use zooid_proto::client::*;
 use zooid_proto::records::Acl;
 use zooid_proto::{Jute, OpCode, Reader, ops::Request};
 
+use crate::allowed::CONFIG;
+use crate::difference::{Difference, compare, signature};
 use crate::item::{Hello, Item, Password, Req, SessionNo, Slot, Who, password};
 use crate::link::{Got, Link};
 use crate::norm::{Body, Mapping, Norm, Session};
-use crate::server::Kind;
 
 /// Connections of a case.
 pub(crate) const SLOTS: usize = 5;
@@ -26,30 +31,11 @@ pub(crate) struct Seen {
     pub(crate) norm: Norm,
 }
 
-/// A difference between the two servers.
-#[derive(Debug, Clone)]
-pub(crate) struct Difference {
-    /// What kind it is: the same text for the same defect, as far as that can be told.
-    pub(crate) signature: String,
-    /// Position of the step whose answer differs, if it is one.
-    pub(crate) origin: Option<usize>,
-    pub(crate) place: String,
-    pub(crate) left: String,
-    pub(crate) right: String,
-}
+/// How long a member may lag behind the others, far above what a loaded machine needs.
+const LEVEL: Duration = Duration::from_secs(60);
 
-impl Difference {
-    /// Members of one ensemble differ.
-    pub(crate) fn apart(why: String) -> Difference {
-        Difference {
-            signature: "members of an ensemble".into(),
-            origin: None,
-            place: "after the case".into(),
-            left: why,
-            right: "the same tree everywhere".into(),
-        }
-    }
-}
+/// Instead of the zxid of a server that gives none.
+const NO_ZXID: i64 = -1;
 
 struct Conn {
     link: Link,
@@ -69,15 +55,21 @@ struct Greeting {
 }
 
 struct Side {
-    port: u16,
+    /// One server, or the members of an ensemble.
+    members: Vec<Member>,
     mapping: Mapping,
     slots: Vec<Option<Conn>>,
-    control: Link,
-    control_id: i64,
     /// Highest zxid that any reply showed.
     zxid: i64,
     /// Transactions that delete the ephemeral nodes of a session, in an order that is open.
     closings: HashSet<i64>,
+}
+
+/// A server, and the super user's connection to it.
+struct Member {
+    port: u16,
+    control: Link,
+    control_id: i64,
 }
 
 /// Both servers.
@@ -98,43 +90,42 @@ pub(crate) fn group_len(items: &[Item]) -> usize {
 }
 
 impl Pair {
-    /// Connects to both servers as super user.
-    pub(crate) fn connect(ports: [u16; 2], lockstep: bool) -> Result<Pair> {
-        let [left, right] = ports.map(Side::connect);
+    /// Connects to both servers, or to all members of both ensembles, as super user.
+    pub(crate) fn connect(ports: &[Vec<u16>; 2], lockstep: bool) -> Result<Pair> {
+        let [left, right] = ports.each_ref().map(|ports| Side::connect(ports));
         Ok(Pair {
             sides: [left.context("left")?, right.context("right")?],
             lockstep,
         })
     }
 
-    /// Takes the members out of the node of the configuration, where each ensemble has its own ports.
-    pub(crate) fn forget_members(&mut self) -> Result<()> {
-        let set = Request::SetData(SetDataRequest {
-            path: Some("/zookeeper/config".into()),
-            data: Some(Vec::new().into()),
-            version: -1,
-        });
-        let frames = [Req::new(0, &set)];
-        for side in &mut self.sides {
-            side.control_send(&frames);
-            let done = side.control_read(&frames);
-            ensure!(
-                matches!(done[..], [Norm::Reply { err: 0, .. }]),
-                "the configuration cannot be emptied: {done:?}"
-            );
-        }
-        Ok(())
-    }
-
     /// Connects again after a restart of the servers. What the connections got before is taken
     /// with a barrier by the caller.
-    pub(crate) fn reconnect(&mut self, ports: [u16; 2]) -> Result<()> {
-        for (side, port) in self.sides.iter_mut().zip(ports) {
-            side.port = port;
+    pub(crate) fn reconnect(&mut self, ports: &[Vec<u16>; 2]) -> Result<()> {
+        for (side, ports) in self.sides.iter_mut().zip(ports) {
             side.slots = no_slots();
-            side.control = super_session(port, side.control_id)?.0;
+            for (member, port) in side.members.iter_mut().zip(ports) {
+                member.port = *port;
+                member.control = super_session(*port, member.control_id)?.0;
+            }
         }
-        Ok(())
+        self.level().map_err(|difference| anyhow!("{difference:?}"))
+    }
+
+    /// Waits until all members of each ensemble are where the foremost is.
+    fn level(&mut self) -> std::result::Result<(), Difference> {
+        let [left, right] = self.sides.each_mut().map(Side::level);
+        if left == Ok(()) && right == Ok(()) {
+            return Ok(());
+        }
+        let show = |result: std::result::Result<(), String>| result.err().unwrap_or("level".into());
+        Err(Difference {
+            signature: "members stay behind".into(),
+            origin: None,
+            place: "between two steps".into(),
+            left: show(left),
+            right: show(right),
+        })
     }
 
     /// Forgets the sessions of the case before.
@@ -165,15 +156,15 @@ impl Pair {
                 // The server is about to end these connections: what they got must be here first.
                 for other in 0..SLOTS {
                     if self.holds(other, hello.who) {
-                        self.requests(other, at, &[], false);
+                        self.requests(other, at, &[], false)?;
                     }
                 }
                 for side in &mut self.sides {
                     side.greet(*slot, Some(at), hello);
                 }
-                self.requests(*slot, at + 1, &group[1..], true);
+                self.requests(*slot, at + 1, &group[1..], true)?;
             }
-            Item::Request { slot, .. } => self.requests(*slot, at, group, false),
+            Item::Request { slot, .. } => self.requests(*slot, at, group, false)?,
             Item::Torn { slot, bytes } => {
                 for side in &mut self.sides {
                     if let Some(conn) = &mut side.slots[*slot] {
@@ -189,7 +180,7 @@ impl Pair {
             }
             Item::Barrier => {
                 for slot in 0..SLOTS {
-                    self.requests(slot, at, &[], false);
+                    self.requests(slot, at, &[], false)?;
                 }
             }
             Item::Restart => unreachable!("who owns the servers restarts them"),
@@ -200,6 +191,7 @@ impl Pair {
                     waiting.map(|thread| thread.join().expect("waiting does not panic"))
                 });
                 compare("expiry", group, at, &seen[0], &seen[1])?;
+                self.level()?;
             }
         }
         self.compare(at, group)
@@ -212,7 +204,13 @@ impl Pair {
         matches!(who, Who::Attach(number, _) if session == Some(number))
     }
 
-    fn requests(&mut self, slot: Slot, at: usize, items: &[Item], greeting: bool) {
+    fn requests(
+        &mut self,
+        slot: Slot,
+        at: usize,
+        items: &[Item],
+        greeting: bool,
+    ) -> std::result::Result<(), Difference> {
         let mut start = 0;
         loop {
             // Behind a handshake nothing is read before it is answered, so an auth may be pipelined.
@@ -244,9 +242,10 @@ impl Pair {
                 }
                 end += 1;
             }
+            self.level()?;
             start = end;
             if start >= items.len() {
-                return;
+                return Ok(());
             }
         }
     }
@@ -255,7 +254,11 @@ impl Pair {
         let mut answers = Vec::new();
         for slot in 0..SLOTS {
             let [left, right] = self.sides.each_mut().map(|side| side.take(slot));
-            compare(&format!("conn {slot}"), group, at, &left, &right)?;
+            let place = match self.sides[0].members.len() {
+                1 => format!("conn {slot}"),
+                _ => format!("conn {slot}, member {}", 1 + self.sides[0].member_of(slot)),
+            };
+            compare(&place, group, at, &left, &right)?;
             answers.extend(right);
         }
         Ok(answers)
@@ -303,7 +306,7 @@ impl Pair {
                 }));
             }
             let mut next = Vec::new();
-            for (path, norm) in level.iter().zip(self.ask(&asked)?) {
+            for (path, norm) in level.iter().zip(self.ask_everywhere(&asked)?) {
                 let Norm::Reply {
                     body: Body::Children2(Some(names), _),
                     ..
@@ -326,8 +329,8 @@ impl Pair {
             }));
             asked.push(Request::GetAcl(GetAclRequest { path: path() }));
         }
-        self.ask(&asked)?;
-        let built_in = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+        self.ask_everywhere(&asked)?;
+        let built_in = ["/", "/zookeeper", "/zookeeper/quota", CONFIG];
         let mut asked = Vec::new();
         for path in all.iter().rev() {
             let path = Some(path.as_str().into());
@@ -335,15 +338,14 @@ impl Pair {
                 asked.push(Request::Delete(DeleteRequest { path, version: -1 }));
             }
         }
-        self.ask(&asked)?;
+        self.ask(0, &asked)?;
         let mut asked = Vec::new();
         for path in built_in {
+            if path == CONFIG && self.sides[0].members.len() > 1 {
+                continue;
+            }
             let path = || Some(path.into());
-            let perms = if path() == Some("/zookeeper/config".into()) {
-                1
-            } else {
-                31
-            };
+            let perms = if path() == Some(CONFIG.into()) { 1 } else { 31 };
             let acl = Some(vec![Acl::new(perms, "world", "anyone")]);
             asked.push(Request::SetAcl(SetAclRequest {
                 path: path(),
@@ -357,19 +359,51 @@ impl Pair {
                 version: -1,
             }));
         }
-        self.ask(&asked)?;
-        Ok(())
+        self.ask(0, &asked)?;
+        self.level()
     }
 
-    /// Asks both servers as super user, in segments.
-    fn ask(&mut self, requests: &[Request<'_>]) -> std::result::Result<Vec<Norm>, Difference> {
+    /// Asks all members the same, which change nothing by it: none may answer otherwise than the
+    /// first one, its zxid included.
+    fn ask_everywhere(
+        &mut self,
+        requests: &[Request<'_>],
+    ) -> std::result::Result<Vec<Norm>, Difference> {
+        let first = self.ask(0, requests)?;
+        for member in 1..self.sides[0].members.len() {
+            for ((mine, other), request) in
+                self.ask(member, requests)?.iter().zip(&first).zip(requests)
+            {
+                if mine != other {
+                    return Err(Difference {
+                        signature: format!("members: {}", signature(mine, other)),
+                        origin: None,
+                        place: format!("after the case, {request:?}, in both ensembles"),
+                        left: format!("member {}: {}", member + 1, mine.show()),
+                        right: format!("member 1: {}", other.show()),
+                    });
+                }
+            }
+        }
+        Ok(first)
+    }
+
+    /// Asks a member of each side as super user, in segments.
+    fn ask(
+        &mut self,
+        member: usize,
+        requests: &[Request<'_>],
+    ) -> std::result::Result<Vec<Norm>, Difference> {
         let mut all = Vec::new();
         for chunk in requests.chunks(100) {
             let frames: Vec<Req> = chunk.iter().map(|request| Req::new(0, request)).collect();
             for side in &mut self.sides {
-                side.control_send(&frames);
+                side.control_send(member, &frames);
             }
-            let [left, right] = self.sides.each_mut().map(|side| side.control_read(&frames));
+            let [left, right] = self
+                .sides
+                .each_mut()
+                .map(|side| side.control_read(member, &frames));
             for ((left, right), request) in left.iter().zip(&right).zip(&frames) {
                 if left != right {
                     let shown = Item::Request {
@@ -380,7 +414,10 @@ impl Pair {
                     return Err(Difference {
                         signature: format!("final state: {}", signature(left, right)),
                         origin: None,
-                        place: format!("after the case, {shown} as super user"),
+                        place: format!(
+                            "after the case, {shown} as super user, member {}",
+                            member + 1
+                        ),
                         left: left.show(),
                         right: right.show(),
                     });
@@ -392,158 +429,16 @@ impl Pair {
     }
 }
 
-fn compare(
-    place: &str,
-    group: &[Item],
-    at: usize,
-    left: &[Seen],
-    right: &[Seen],
-) -> std::result::Result<(), Difference> {
-    for i in 0..left.len().max(right.len()) {
-        let (l, r) = (left.get(i), right.get(i));
-        if l.map(|seen| &seen.norm) == r.map(|seen| &seen.norm) {
-            continue;
-        }
-        let nothing = &Norm::Silent;
-        let (ln, rn) = (
-            l.map_or(nothing, |s| &s.norm),
-            r.map_or(nothing, |s| &s.norm),
-        );
-        let origin = r
-            .and_then(|seen| seen.origin)
-            .or(l.and_then(|seen| seen.origin));
-        let op = match origin.and_then(|origin| group.get(origin - at)) {
-            Some(Item::Request { req, .. }) => {
-                OpCode::from_i32(req.op).map_or(format!("op {}", req.op), |op| op.name().into())
-            }
-            Some(Item::Connect { .. }) => "connect".into(),
-            Some(Item::Expire { .. }) => "expiry".into(),
-            _ => "barrier".into(),
-        };
-        return Err(Difference {
-            signature: format!("{op}: {}", signature(ln, rn)),
-            origin,
-            place: place.into(),
-            left: l.map_or("nothing".into(), |seen| seen.norm.show()),
-            right: r.map_or("nothing".into(), |seen| seen.norm.show()),
-        });
-    }
-    Ok(())
-}
-
-/// In what two answers differ, without the values that depend on the case.
-fn signature(left: &Norm, right: &Norm) -> String {
-    let name = |norm: &Norm| match norm {
-        Norm::Handshake { .. } => "handshake",
-        Norm::Reply { .. } => "reply",
-        Norm::Event { .. } => "event",
-        Norm::Closed => "close",
-        Norm::Silent => "nothing",
-        Norm::Garbage(_) => "garbage",
-    };
-    match (left, right) {
-        (
-            Norm::Reply {
-                xid: lx,
-                zxid: lz,
-                err: le,
-                body: lb,
-            },
-            Norm::Reply {
-                xid: rx,
-                zxid: rz,
-                err: re,
-                body: rb,
-            },
-        ) => {
-            if le != re {
-                format!("err {le} / {re}")
-            } else if lz != rz {
-                "zxid".into()
-            } else if lx != rx {
-                "xid".into()
-            } else {
-                format!("body {}", body_signature(lb, rb))
-            }
-        }
-        (
-            Norm::Event {
-                zxid: lz,
-                kind: lk,
-                path: lp,
-                ..
-            },
-            Norm::Event {
-                zxid: rz,
-                kind: rk,
-                path: rp,
-                ..
-            },
-        ) => {
-            if lk != rk {
-                format!("event {lk} / {rk}")
-            } else if lp != rp {
-                format!("event {lk} path")
-            } else if lz != rz {
-                format!("event {lk} zxid")
-            } else {
-                format!("event {lk} header")
-            }
-        }
-        _ if name(left) == name(right) => name(left).into(),
-        _ => format!("{} / {}", name(left), name(right)),
-    }
-}
-
-fn body_signature(left: &Body, right: &Body) -> String {
-    use Body as B;
-    match (left, right) {
-        (B::Stat(l), B::Stat(r)) if l != r => format!("stat {}", stat_signature(l, r)),
-        (B::Create2(lp, l), B::Create2(rp, r)) if lp == rp => {
-            format!("stat {}", stat_signature(l, r))
-        }
-        (B::Data(ld, l), B::Data(rd, r)) if ld == rd => format!("stat {}", stat_signature(l, r)),
-        (B::Acl(la, l), B::Acl(ra, r)) if la == ra => format!("stat {}", stat_signature(l, r)),
-        (B::Children2(lc, l), B::Children2(rc, r)) if lc == rc => {
-            format!("stat {}", stat_signature(l, r))
-        }
-        (B::Multi(l), B::Multi(r)) if l.len() != r.len() => "multi length".into(),
-        (B::Multi(l), B::Multi(r)) => {
-            let first = l.iter().zip(r).find(|(l, r)| l != r);
-            first.map_or(String::new(), |((lh, lb), (rh, rb))| {
-                if lh == rh {
-                    format!("multi {}: {}", lh.op, body_signature(lb, rb))
-                } else {
-                    format!("multi type {}/{} err {}/{}", lh.op, rh.op, lh.err, rh.err)
-                }
-            })
-        }
-        (B::Raw(_), _) | (_, B::Raw(_)) => "unreadable".into(),
-        (B::None, _) | (_, B::None) => "there or not".into(),
-        _ => "content".into(),
-    }
-}
-
-fn stat_signature(l: &zooid_proto::records::Stat, r: &zooid_proto::records::Stat) -> String {
-    let fields = [
-        ("czxid", l.czxid != r.czxid),
-        ("mzxid", l.mzxid != r.mzxid),
-        ("ctime", l.ctime != r.ctime),
-        ("mtime", l.mtime != r.mtime),
-        ("version", l.version != r.version),
-        ("cversion", l.cversion != r.cversion),
-        ("aversion", l.aversion != r.aversion),
-        ("ephemeralOwner", l.ephemeral_owner != r.ephemeral_owner),
-        ("dataLength", l.data_length != r.data_length),
-        ("numChildren", l.num_children != r.num_children),
-        ("pzxid", l.pzxid != r.pzxid),
-    ];
-    let differing: Vec<&str> = fields.iter().filter(|f| f.1).map(|f| f.0).collect();
-    differing.join(" ")
-}
-
 fn no_slots() -> Vec<Option<Conn>> {
     (0..SLOTS).map(|_| None).collect()
+}
+
+/// The zxid in the answer to a ping.
+fn zxid_of(answers: &[Norm]) -> i64 {
+    match answers {
+        [Norm::Reply { zxid, .. }] => *zxid,
+        _ => NO_ZXID,
+    }
 }
 
 fn ping() -> Req {
@@ -551,17 +446,52 @@ fn ping() -> Req {
 }
 
 impl Side {
-    fn connect(port: u16) -> Result<Side> {
-        let (control, control_id) = super_session(port, 0)?;
+    fn connect(ports: &[u16]) -> Result<Side> {
+        let member = |port: &u16| {
+            let (control, control_id) = super_session(*port, 0)?;
+            Ok(Member {
+                port: *port,
+                control,
+                control_id,
+            })
+        };
         Ok(Side {
-            port,
+            members: ports.iter().map(member).collect::<Result<_>>()?,
             mapping: Mapping::default(),
             slots: no_slots(),
-            control,
-            control_id,
             zxid: 0,
             closings: HashSet::new(),
         })
+    }
+
+    /// Where the connection in a slot goes.
+    fn member_of(&self, slot: Slot) -> usize {
+        slot % self.members.len()
+    }
+
+    /// Waits until all members have applied what any of them has: each tells its zxid in the answer
+    /// to a ping.
+    fn level(&mut self) -> std::result::Result<(), String> {
+        if self.members.len() == 1 {
+            return Ok(());
+        }
+        let frames = [ping()];
+        let deadline = Instant::now() + LEVEL;
+        loop {
+            for member in 0..self.members.len() {
+                self.control_send(member, &frames);
+            }
+            let zxids: Vec<i64> = (0..self.members.len())
+                .map(|member| zxid_of(&self.control_read(member, &frames)))
+                .collect();
+            if zxids.iter().all(|zxid| *zxid == self.zxid) {
+                return Ok(());
+            }
+            if zxids.contains(&NO_ZXID) || Instant::now() >= deadline {
+                return Err(format!("zxids {zxids:x?}, of a reply {:x}", self.zxid));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 
     fn id(&self, who: Who) -> i64 {
@@ -575,21 +505,21 @@ impl Side {
 
     fn greet(&mut self, slot: Slot, origin: Option<usize>, hello: &Hello) {
         self.slots[slot] = None;
-        if let Who::Attach(session, shown) = hello.who
-            && shown != Password::Right
-        {
-            // See `allowed`: a Java server closes the rightful connection.
-            for conn in &mut self.slots {
-                if conn
-                    .as_ref()
-                    .is_some_and(|conn| conn.session == Some(session))
+        if let Who::Attach(session, shown) = hello.who {
+            // See `allowed`: with a wrong password a Java server closes the rightful connection, and
+            // a session that moves leaves one behind that ends at its first write.
+            let member = self.member_of(slot);
+            for other in 0..SLOTS {
+                let has = |conn: &Conn| conn.session == Some(session);
+                if self.slots[other].as_ref().is_some_and(has)
+                    && (shown != Password::Right || self.member_of(other) != member)
                 {
-                    *conn = None;
+                    self.slots[other] = None;
                 }
             }
         }
         let wanted = self.id(hello.who);
-        let Ok(mut link) = Link::connect(self.port) else {
+        let Ok(mut link) = Link::connect(self.members[self.member_of(slot)].port) else {
             return;
         };
         link.send(&hello.frame(self.zxid, wanted, &password(wanted)));
@@ -747,10 +677,11 @@ impl Side {
                 *conn = None;
             }
         }
-        let before = self.control_zxid();
+        let member = session % self.members.len();
+        let before = self.control_zxid(member);
         let hello = Hello::plain(Who::Attach(session, Password::Right), 1);
         let wanted = self.id(hello.who);
-        let Ok(mut link) = Link::connect(self.port) else {
+        let Ok(mut link) = Link::connect(self.members[member].port) else {
             return seen;
         };
         link.send(&hello.frame(0, wanted, &password(wanted)));
@@ -773,7 +704,7 @@ impl Side {
         let mut after = before;
         while after == before && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
-            after = self.control_zxid();
+            after = self.control_zxid(member);
         }
         self.closings.insert(after);
         let expired = Norm::Reply {
@@ -789,27 +720,24 @@ impl Side {
         seen
     }
 
-    fn control_zxid(&mut self) -> i64 {
+    fn control_zxid(&mut self, member: usize) -> i64 {
         let frames = [ping()];
-        self.control_send(&frames);
-        match self.control_read(&frames)[..] {
-            [Norm::Reply { zxid, .. }] => zxid,
-            _ => -1,
-        }
+        self.control_send(member, &frames);
+        zxid_of(&self.control_read(member, &frames))
     }
 
-    fn control_send(&mut self, frames: &[Req]) {
+    fn control_send(&mut self, member: usize, frames: &[Req]) {
         let mut bytes = Vec::new();
         for req in frames {
             req.frame(&mut bytes);
         }
-        self.control.send(&bytes);
+        self.members[member].control.send(&bytes);
     }
 
-    fn control_read(&mut self, frames: &[Req]) -> Vec<Norm> {
+    fn control_read(&mut self, member: usize, frames: &[Req]) -> Vec<Norm> {
         let mut norms = Vec::new();
         for req in frames {
-            match self.control.recv() {
+            match self.members[member].control.recv() {
                 Got::Frame(frame) => {
                     let norm = self.mapping.frame(&frame, Some(req.op));
                     if let Norm::Reply { zxid, .. } = norm {
@@ -857,13 +785,4 @@ fn super_session(port: u16, id: i64) -> Result<(Link, i64)> {
         "no super user on port {port}"
     );
     Ok((link, id))
-}
-
-/// How the two servers of a pair are called in output.
-pub(crate) fn names(kinds: [Kind; 2]) -> [String; 2] {
-    if kinds[0] == kinds[1] {
-        ["left", "right"].map(|side| format!("{side} ({})", kinds[0].name()))
-    } else {
-        kinds.map(|kind| kind.name().to_string())
-    }
 }

@@ -1,5 +1,6 @@
 //! Starting and ending the servers, by `interop/server.sh`.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -58,8 +59,8 @@ pub(crate) struct Server {
     cfg: Vec<String>,
     flags: Vec<String>,
     keep: bool,
-    /// The rest of its ensemble, if it is a member of one.
-    others: Vec<Server>,
+    /// How many wrong digests it counted beyond those of the leader when it had started.
+    wrong_at_start: i64,
 }
 
 impl Server {
@@ -70,24 +71,15 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts an ensemble on empty directories; answers its first member of a kind. The last
-    /// member leads, if it can be had.
-    pub(crate) fn member_of(
-        kinds: &[Kind],
-        kind: Kind,
-        cfg: &[&str],
-        flags: &[&str],
-    ) -> Result<Server> {
+    /// Starts the members of an ensemble on empty directories. The last one leads, if it wins the
+    /// election.
+    pub(crate) fn ensemble(kinds: &[Kind], cfg: &[&str], flags: &[&str]) -> Result<Vec<Server>> {
         let ports = free_ports(2 * kinds.len())?;
         let mut lines: Vec<String> = cfg.iter().map(|line| line.to_string()).collect();
         lines.extend(MEMBERS.map(String::from));
         for (at, ports) in ports.chunks(2).enumerate() {
-            lines.push(format!(
-                "server.{}=127.0.0.1:{}:{}",
-                at + 1,
-                ports[0],
-                ports[1]
-            ));
+            let id = at + 1;
+            lines.push(format!("server.{id}=127.0.0.1:{}:{}", ports[0], ports[1]));
         }
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let mut members = Vec::new();
@@ -99,8 +91,8 @@ impl Server {
             members.push(member);
         }
         // A start ends when the member serves, and none does alone.
-        members.reverse();
-        let (first, rest) = members.split_at_mut(kinds.len() / 2 + 1);
+        let quorum = kinds.len() / 2 + 1;
+        let (rest, first) = members.split_at_mut(kinds.len() - quorum);
         for some in [first, rest] {
             std::thread::scope(|scope| {
                 let starts: Vec<_> = some
@@ -112,12 +104,7 @@ impl Server {
                     .try_for_each(|start| start.join().expect("starting does not panic"))
             })?;
         }
-        members.reverse();
-        let at = kinds.iter().position(|each| *each == kind);
-        let mut member =
-            members.remove(at.with_context(|| format!("no {} in the ensemble", kind.name()))?);
-        member.others = members;
-        Ok(member)
+        Ok(members)
     }
 
     fn prepare(kind: Kind, cfg: &[&str], flags: &[&str]) -> Result<Server> {
@@ -128,60 +115,90 @@ impl Server {
             cfg: cfg.iter().map(|line| line.to_string()).collect(),
             flags: flags.iter().map(|flag| flag.to_string()).collect(),
             keep: false,
-            others: Vec::new(),
+            wrong_at_start: 0,
         })
     }
 
-    /// The epoch of the ensemble: how many leaders it had.
-    pub(crate) fn epoch(&self) -> Result<i64> {
+    /// The epoch of the ensemble, which is how many leaders it had, and whether this member leads.
+    pub(crate) fn epoch(&self) -> Result<(i64, bool)> {
         let said = self.word("srvr")?;
         let zxid = said
             .lines()
             .find_map(|line| line.strip_prefix("Zxid: 0x"))
             .with_context(|| format!("srvr has no zxid: {said}"))?;
-        Ok(i64::from_str_radix(zxid, 16)? >> 32)
+        let leads = said.lines().any(|line| line == "Mode: leader");
+        Ok((i64::from_str_radix(zxid, 16)? >> 32, leads))
     }
 
-    /// Why the members of the ensemble do not have the same tree, if they do not: each compares
-    /// its digest with the leader's at every transaction and counts what is wrong, and each tells
-    /// its digest of some.
-    pub(crate) fn apart(&self) -> Result<Option<String>> {
-        if self.others.is_empty() {
-            return Ok(None);
+    /// Why the members of an ensemble do not have the same tree, if they do not: each compares its
+    /// digest with the leader's at every transaction and counts those that differ, and each tells
+    /// its digest of every 128th. A Java leader sends some digests that are not even that of its own
+    /// tree; then all members count as many.
+    pub(crate) fn apart(members: &[Server]) -> Result<Option<String>> {
+        let leader = members.last().context("an ensemble without members")?;
+        let counted = leader.wrong_digests()?;
+        if leader.kind == Kind::Zooid && counted != 0 {
+            return Ok(Some(format!(
+                "the leader itself counts {counted} wrong digests"
+            )));
         }
-        let members: Vec<&Server> = [self].into_iter().chain(&self.others).collect();
-        let mut told: Vec<Vec<(i64, String)>> = Vec::new();
-        for member in &members {
-            let said = member.word("mntr")?;
-            let wrong = said
-                .lines()
-                .find_map(|line| line.strip_prefix("zk_digest_mismatches_count\t"));
-            if wrong != Some("0") {
-                let (kind, port) = (member.kind.name(), member.port);
-                return Ok(Some(format!("{kind} at {port}: wrong digests {wrong:?}")));
+        let mut told: Vec<HashMap<i64, String>> = Vec::new();
+        for (at, member) in members.iter().enumerate() {
+            let name = format!("member {} ({})", at + 1, member.kind.name());
+            let wrong = member.wrong_digests()?;
+            if wrong - member.wrong_at_start != counted {
+                return Ok(Some(format!(
+                    "{name} counts {wrong} wrong digests, {} of them at its start; the leader {counted}",
+                    member.wrong_at_start
+                )));
             }
             let digests = member.word("hash")?;
             let digest = |line: &str| {
                 let (zxid, digest) = line.split_once(':')?;
-                let zxid = zxid.trim().trim_start_matches("0x");
-                let zxid = i64::from_str_radix(zxid, 16).ok()?;
+                let zxid = i64::from_str_radix(zxid.trim(), 16).ok()?;
                 Some((zxid, digest.trim().to_string()))
             };
-            told.push(digests.lines().filter_map(digest).collect());
+            let digests: Option<HashMap<i64, String>> = digests.lines().map(digest).collect();
+            told.push(digests.with_context(|| format!("{name}: no answer to hash"))?);
         }
-        for (member, theirs) in members.iter().zip(&told).skip(1) {
+        for (at, (member, theirs)) in members.iter().zip(&told).enumerate() {
             for (zxid, digest) in theirs {
-                if let Some((_, mine)) = told[0].iter().find(|(z, d)| z == zxid && d != digest) {
-                    let (kind, port) = (member.kind.name(), member.port);
+                let other = told[..at]
+                    .iter()
+                    .position(|d| d.get(zxid).is_some_and(|d| d != digest));
+                if let Some(other) = other {
                     return Ok(Some(format!(
-                        "at zxid {zxid:#x}: digest {digest} of {kind} at {port}, {mine} of {} at {}",
-                        self.kind.name(),
-                        self.port
+                        "at zxid {zxid:#x}: digest {digest} of {} {}, {} of {} {}",
+                        member.kind.name(),
+                        at + 1,
+                        told[other][zxid],
+                        members[other].kind.name(),
+                        other + 1,
                     )));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// How often the digest that came with a transaction was not that of the tree behind it.
+    fn wrong_digests(&self) -> Result<i64> {
+        let said = self.word("mntr")?;
+        let line = "zk_digest_mismatches_count\t";
+        let count = said.lines().find_map(|said| said.strip_prefix(line));
+        let count =
+            count.with_context(|| format!("{} does not count digests", self.kind.name()))?;
+        Ok(count.parse()?)
+    }
+
+    /// Takes the wrong digests that members count now as those that they have to count.
+    pub(crate) fn excuse_digests(members: &mut [Server]) -> Result<()> {
+        let leader = members.last().context("an ensemble without members")?;
+        let counted = leader.wrong_digests()?;
+        for member in members {
+            member.wrong_at_start = member.wrong_digests()? - counted;
+        }
+        Ok(())
     }
 
     /// The answer to a four-letter word.

@@ -6,8 +6,8 @@ use anyhow::Result;
 use zooid_proto::client::MultiRequest;
 use zooid_proto::ops::Request;
 
+use crate::difference::Difference;
 use crate::item::{Item, Req};
-use crate::pair::Difference;
 
 /// Drops steps, and parts of steps, as long as the difference stays of the same kind.
 pub(crate) fn shrink(
