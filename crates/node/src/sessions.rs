@@ -272,13 +272,14 @@ impl Sessions {
         now: Now,
     ) -> Arc<Session> {
         let New { link, owner, local } = new;
+        let is_here = owner == Owner::Here;
         if local {
             self.locals.fetch_add(1, Ordering::Relaxed);
         }
         let session = Arc::new(Session {
             id,
             timeout_ms: AtomicI32::new(timeout_ms),
-            expires_at_ms: AtomicI64::new(0),
+            expires_at_ms: AtomicI64::new(self.expiry(timeout_ms, now)),
             bucket_ms: AtomicI64::new(i64::MAX),
             waiting: AtomicU32::new(0),
             state: Mutex::new(State {
@@ -289,7 +290,11 @@ impl Sessions {
             local: AtomicBool::new(local),
             heard: AtomicBool::new(false),
         });
-        self.touch(&session, timeout_ms, now);
+        // Nobody is heard of by a transaction or a term that begins: told to the leader, it would give
+        // a whole timeout more to a session that is silent, or has a shorter one elsewhere.
+        if is_here {
+            self.touch(&session, timeout_ms, now);
+        }
         table.sessions.insert(id, session.clone());
         self.fresh.lock().push(session.clone());
         session
@@ -367,7 +372,7 @@ impl Sessions {
 
     /// Gives a session its full timeout again.
     pub fn touch(&self, session: &Arc<Session>, timeout_ms: i32, now: Now) {
-        let expires = ((now.mono_ms + i64::from(timeout_ms)) / self.tick_ms + 1) * self.tick_ms;
+        let expires = self.expiry(timeout_ms, now);
         session.expires_at_ms.store(expires, Ordering::Relaxed);
         if self.reporting.load(Ordering::Relaxed)
             && !session.is_local()
@@ -376,6 +381,11 @@ impl Sessions {
         {
             self.heard.lock().push(session.clone());
         }
+    }
+
+    /// When a session expires that is heard of now, monotonic, ms.
+    fn expiry(&self, timeout_ms: i32, now: Now) -> i64 {
+        ((now.mono_ms + i64::from(timeout_ms)) / self.tick_ms + 1) * self.tick_ms
     }
 
     /// The session of an id.
@@ -597,6 +607,19 @@ mod tests {
             .ok()
             .unwrap();
         assert_eq!(expiry.due(&sessions, at(600)).len(), 1);
+    }
+
+    #[test]
+    fn only_sessions_of_clients_here_are_told_to_the_leader() {
+        let sessions = Sessions::new(1, 100, at(0));
+        sessions.begin_term([(7, 60_000)].into_iter(), true, at(0));
+        sessions.restore(8, 60_000, at(0));
+        assert!(sessions.take_heard().is_empty());
+        let attached = sessions.attach_valid(8, 400, &link(1), at(100));
+        assert!(attached.is_ok());
+        assert_eq!(sessions.take_heard(), [(8, 400)]);
+        let own = sessions.create(4000, &link(2), at(100));
+        assert_eq!(sessions.take_heard(), [(own.id, 4000)]);
     }
 
     #[test]

@@ -341,7 +341,10 @@ impl Run<'_> {
         if stage.pair.recover().is_err() {
             for server in stage.servers.iter().flatten() {
                 if let Some(words) = server.last_words() {
-                    println!("{} has ended; its last words:\n{words}", server.kind.name());
+                    println!(
+                        "{} has ended or gone astray; its last words:\n{words}",
+                        server.kind.name()
+                    );
                 }
             }
             *stage = self.stage()?;

@@ -237,9 +237,11 @@ impl Server {
         self.boot()
     }
 
-    /// The end of the log if the server does not take connections any more.
+    /// The end of the log if the server does not take connections any more, or is a member of an
+    /// ensemble, which may have left it.
     pub(crate) fn last_words(&self) -> Option<String> {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+        let member = self.cfg.iter().any(|line| line.starts_with("server."));
+        if !member && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
             return None;
         }
         let log = std::fs::read_to_string(self.dir.join("server.log")).unwrap_or_default();
