@@ -24,8 +24,8 @@
 //! Left out in ensembles, because Java itself answers differently from run to run:
 //! - requests on the connection that a session has left for another member: the first write ends
 //!   it, and a ping behind that is answered or not; `pair` drops that connection first
-//! - the expiry of a session that has moved: the member that it left tells the leader at the next
-//!   ping that it was there, with the timeout that it had there
+//! - the expiry of sessions: a member tells the leader at its next ping of the clients that it heard,
+//!   with the timeout of that time, which may come behind a shorter one
 //!
 //! Left out in ensembles, because Java's members come apart:
 //! - changes of the node of the configuration: a start writes it anew, on that member alone

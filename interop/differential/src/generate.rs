@@ -98,7 +98,7 @@ impl<'v> Generator<'v> {
                 slot,
                 bytes: self.torn(),
             }],
-            40..43 if self.variant.expiry => match self.some_session() {
+            40..43 if self.variant.expiry && !self.ensemble => match self.some_session() {
                 Some(session) => vec![Item::Expire {
                     session,
                     open: self.rng.percent(50),

@@ -199,10 +199,7 @@ impl Mapping {
 
     fn data(&mut self, from: &mut Reader<'_>) -> Option<Body> {
         let reply = GetDataResponse::read(from).ok()?.into_owned();
-        let data = match reply.data {
-            Some(data) => Some(without_ports(&data).unwrap_or(data)),
-            None => None,
-        };
+        let data = reply.data.map(|data| without_ports(&data).unwrap_or(data));
         Some(Body::Data(data, self.stat(reply.stat)))
     }
 

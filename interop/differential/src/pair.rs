@@ -4,7 +4,7 @@
 //! members, those of both ensembles alike, and every member has applied everything before the next
 //! step, so that what a member answers does not hang on how late it is.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -59,8 +59,6 @@ struct Side {
     members: Vec<Member>,
     mapping: Mapping,
     slots: Vec<Option<Conn>>,
-    /// The member at which a session is, `None` if it was at several.
-    homes: HashMap<SessionNo, Option<usize>>,
     /// Highest zxid that any reply showed.
     zxid: i64,
     /// Transactions that delete the ephemeral nodes of a session, in an order that is open.
@@ -135,7 +133,6 @@ impl Pair {
         for side in &mut self.sides {
             side.mapping = Mapping::default();
             side.closings.clear();
-            side.homes.clear();
             side.slots = no_slots();
         }
     }
@@ -187,8 +184,6 @@ impl Pair {
                 }
             }
             Item::Restart => unreachable!("who owns the servers restarts them"),
-            // See `allowed`: a session that has moved may live on.
-            Item::Expire { session, .. } if self.sides[1].homes.get(session) == Some(&None) => {}
             Item::Expire { session, open } => {
                 let seen = std::thread::scope(|scope| {
                     let wait = |side| scope.spawn(move || Side::expire(side, at, *session, *open));
@@ -464,7 +459,6 @@ impl Side {
             members: ports.iter().map(member).collect::<Result<_>>()?,
             mapping: Mapping::default(),
             slots: no_slots(),
-            homes: HashMap::new(),
             zxid: 0,
             closings: HashSet::new(),
         })
@@ -622,11 +616,6 @@ impl Side {
             {
                 self.mapping.learn(number, id);
                 conn.session = Some(number);
-                let home = Some(slot % self.members.len());
-                let known = self.homes.entry(number).or_insert(home);
-                if *known != home {
-                    *known = None;
-                }
             }
             conn.got.push(Seen {
                 origin: greeting.origin,
@@ -688,7 +677,7 @@ impl Side {
                 *conn = None;
             }
         }
-        let member = self.homes.get(&session).copied().flatten().unwrap_or(0);
+        let member = session % self.members.len();
         let before = self.control_zxid(member);
         let hello = Hello::plain(Who::Attach(session, Password::Right), 1);
         let wanted = self.id(hello.who);
