@@ -581,7 +581,7 @@ impl World {
         self.servers
             .iter()
             .enumerate()
-            .filter(|(s, _)| self.is_member(*s))
+            .filter(|(s, _)| self.is_member(*s) && !self.waits_for_an_epoch(*s))
             .all(|(s, server)| {
                 let role = server.process.as_ref().map(|process| process.role);
                 match role {
@@ -613,6 +613,16 @@ impl World {
         })
     }
 
+    /// Whether a server has promised itself to a newer epoch than that of the leader, as one does whose
+    /// leader ended before it had a quorum: it stays out until the next election, and so does Java.
+    fn waits_for_an_epoch(&self, s: usize) -> bool {
+        self.servers.iter().any(|server| {
+            let role = server.process.as_ref().map(|process| process.role);
+            matches!(role, Some(Role::Leading { serving: true, epoch })
+                if self.servers[s].disk.image.accepted > epoch)
+        })
+    }
+
     /// L1: in the end all is well, all have one state, and clients have got on.
     fn end(&mut self) {
         self.tally.time_us += self.now_us;
@@ -628,11 +638,14 @@ impl World {
                 .collect();
             return self.fail(format!("L1: long after the storm: {}", roles.join(", ")));
         }
+        if (0..self.servers.len()).any(|s| self.is_member(s) && self.waits_for_an_epoch(s)) {
+            self.mark("a member that waits for an epoch");
+        }
         let chains: Vec<u64> = self
             .servers
             .iter()
             .enumerate()
-            .filter(|(s, _)| self.is_member(*s))
+            .filter(|(s, _)| self.is_member(*s) && !self.waits_for_an_epoch(*s))
             .filter_map(|(_, server)| Some(server.process.as_ref()?.machine.chain))
             .collect();
         if chains.iter().any(|chain| *chain != chains[0]) {
