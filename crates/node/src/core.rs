@@ -153,12 +153,24 @@ impl Core {
 
     /// The same for a member, whose agreement judges changes of the members.
     pub(crate) fn submit_with(&mut self, submit: Submit, peer: Option<&Peer>, now: Now) {
-        match self.part {
-            Part::Nobody => return self.drop_submit(submit),
-            Part::ReadOnly => return self.submit_read_only(submit, now),
-            Part::Learner => return self.ask(submit, now),
-            Part::Alone | Part::Leader => {}
-        }
+        let submit = match (self.part, submit) {
+            (Part::Nobody, submit) => return self.drop_submit(submit),
+            // Whoever serves opens them, and asks nobody.
+            (
+                _,
+                Submit::Open {
+                    link,
+                    timeout_ms,
+                    received_ms,
+                },
+            ) if self.shared.settings.local_sessions => {
+                let session = self.shared.sessions.create_local(timeout_ms, &link, now);
+                return self.answer_handshake(&link, Some(session), received_ms);
+            }
+            (Part::ReadOnly, submit) => return self.submit_read_only(submit),
+            (Part::Learner, submit) => return self.ask(submit, now),
+            (Part::Alone | Part::Leader, submit) => submit,
+        };
         match submit {
             Submit::Write(request) => self.write(request, peer, now),
             Submit::Revalidate {
@@ -171,15 +183,6 @@ impl Core {
                 let sessions = &self.shared.sessions;
                 let attached = sessions.attach_known(session, timeout_ms, &link, now);
                 self.answer_handshake(&link, attached.ok(), received_ms);
-            }
-            Submit::Open {
-                link,
-                timeout_ms,
-                received_ms,
-            } if self.shared.settings.local_sessions => {
-                let sessions = &self.shared.sessions;
-                let session = sessions.create_local(timeout_ms, &link, now);
-                self.answer_handshake(&link, Some(session), received_ms);
             }
             Submit::Open {
                 link,

@@ -47,6 +47,34 @@ pub struct Params {
     pub seed: u64,
 }
 
+impl Params {
+    /// What an ensemble has whose `zoo.cfg` says nothing else, with ticks of 2 s and the limits of the
+    /// sample file of Apache ZooKeeper.
+    pub fn of(sid: Sid) -> Params {
+        Params {
+            sid,
+            tick_ms: 2000,
+            init_limit: 10,
+            sync_limit: 5,
+            connect_limit: 0,
+            election_connect_ms: 5000,
+            finalize_wait_ms: 200,
+            min_notification_ms: 200,
+            max_notification_ms: 60_000,
+            reconfig: false,
+            standalone_enabled: true,
+            observer: false,
+            observer_master_port: 0,
+            reconnect_delay_ms: 0,
+            oracle: false,
+            max_packet: 1 << 20,
+            history_entries: 500,
+            history_bytes: 1 << 20,
+            seed: sid as u64,
+        }
+    }
+}
+
 /// What the disk held, after it was made durable: the tail of the log that was read may not have
 /// been.
 #[derive(Debug, Clone, PartialEq, Eq)]

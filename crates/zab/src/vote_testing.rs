@@ -12,25 +12,8 @@ use crate::vote::Vote;
 /// The settings of a fresh server with Java's times.
 pub(crate) fn params(sid: Sid) -> Params {
     Params {
-        sid,
-        tick_ms: 2000,
-        init_limit: 10,
-        sync_limit: 5,
-        connect_limit: 0,
-        election_connect_ms: 5000,
-        finalize_wait_ms: 200,
-        min_notification_ms: 200,
-        max_notification_ms: 60_000,
         reconfig: true,
-        standalone_enabled: true,
-        observer: false,
-        observer_master_port: 0,
-        reconnect_delay_ms: 0,
-        oracle: false,
-        max_packet: 1 << 20,
-        history_entries: 500,
-        history_bytes: 1 << 20,
-        seed: sid as u64,
+        ..Params::of(sid)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::judge::{Finding, Level, Target, worst};
+use super::judge::{Finding, Level, Target, unwatched, worst};
 use super::observe::{Depth, Observer};
 use super::seen::{Ensemble, Seen, Trouble};
 use super::{Exit, hosts, plan, print, whole};
@@ -89,14 +89,7 @@ pub(super) async fn confirm(observer: &mut Observer) -> (Ensemble, Vec<Finding>)
                 ));
             }
         }
-        for id in &seen.unknown {
-            found.push(Finding::new(
-                Level::Blocker,
-                format!("server.{id}"),
-                "is a member, and where clients reach it is not known: it cannot be watched",
-                "name its host:port, too",
-            ));
-        }
+        found.extend(seen.unknown.iter().map(|id| unwatched(*id)));
         // Only what time mends is worth waiting for.
         let behind = found
             .iter()

@@ -134,15 +134,18 @@ const QUORUM_SASL_KEY: &str = "quorum.auth.enableSasl";
 const TLS_KEY: &str = "secureClientPort";
 const LOCAL_SESSIONS_KEY: &str = "localSessionsEnabled";
 
+/// Of a member that the list of members has without a client address.
+pub(super) fn unwatched(id: i64) -> Finding {
+    Finding::new(
+        Level::Blocker,
+        format!("server.{id}"),
+        "is a member, and where clients reach it is not known: it cannot be watched",
+        "name its host:port, too",
+    )
+}
+
 fn quorum(seen: &Ensemble, found: &mut Vec<Finding>) {
-    for id in &seen.unknown {
-        found.push(Finding::new(
-            Level::Blocker,
-            format!("server.{id}"),
-            "is a member, and where clients reach it is not known: it cannot be watched",
-            "name its host:port, too",
-        ));
-    }
+    found.extend(seen.unknown.iter().map(|id| unwatched(*id)));
     if seen.is_alone() {
         return found.push(Finding::new(
             Level::Risk,

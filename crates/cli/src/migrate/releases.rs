@@ -30,6 +30,11 @@ const fn release(
     }
 }
 
+const LOSES: &str = "may lose acknowledged writes when it crashes while it catches up (4643, 4646, \
+    4785), may not be counted afterwards (4685), and fails on writes under way when it joins a Java \
+    leader (4394)";
+const JOINS_BADLY: &str = "fails on writes under way when it joins a Java leader (4394), not a Zooid \
+    leader; must be restarted after a change from observer to voter before it leads (4352)";
 const ONE_BY_ONE: &str =
     "go on: the risk is with each restart of Java, and is gone when this member is replaced";
 
@@ -57,38 +62,10 @@ const RELEASES: &[Release] = &[
         "speaks as 3.8 does, and nobody has tried it beside Zooid",
         "upgrade Java to 3.8.5 or 3.9.5 first",
     ),
-    release(
-        (3, 8, 0),
-        (3, 8, 5),
-        Level::Risk,
-        "may lose acknowledged writes when it crashes while it catches up (4643, 4646, 4785), may not be \
-         counted afterwards (4685), and fails on writes under way when it joins a Java leader (4394)",
-        ONE_BY_ONE,
-    ),
-    release(
-        (3, 8, 5),
-        (3, 9, 0),
-        Level::Note,
-        "fails on writes under way when it joins a Java leader (4394), not a Zooid leader; must be \
-         restarted after a change from observer to voter before it leads (4352)",
-        "",
-    ),
-    release(
-        (3, 9, 0),
-        (3, 9, 2),
-        Level::Risk,
-        "may lose acknowledged writes when it crashes while it catches up (4643, 4646, 4785), may not be \
-         counted afterwards (4685), and fails on writes under way when it joins a Java leader (4394)",
-        ONE_BY_ONE,
-    ),
-    release(
-        (3, 9, 2),
-        (3, 9, 3),
-        Level::Note,
-        "fails on writes under way when it joins a Java leader (4394), not a Zooid leader; must be \
-         restarted after a change from observer to voter before it leads (4352)",
-        "",
-    ),
+    release((3, 8, 0), (3, 8, 5), Level::Risk, LOSES, ONE_BY_ONE),
+    release((3, 8, 5), (3, 9, 0), Level::Note, JOINS_BADLY, ""),
+    release((3, 9, 0), (3, 9, 2), Level::Risk, LOSES, ONE_BY_ONE),
+    release((3, 9, 2), (3, 9, 3), Level::Note, JOINS_BADLY, ""),
     release(
         (3, 9, 3),
         (3, 9, 4),

@@ -423,15 +423,6 @@ impl Core {
                 link,
                 timeout_ms,
                 received_ms,
-            } if self.shared.settings.local_sessions => {
-                let sessions = &self.shared.sessions;
-                let session = sessions.create_local(timeout_ms, &link, now);
-                self.answer_handshake(&link, Some(session), received_ms);
-            }
-            Submit::Open {
-                link,
-                timeout_ms,
-                received_ms,
             } => {
                 let session = self.shared.sessions.create(timeout_ms, &link, now);
                 let answer = Answer::Open {
@@ -471,12 +462,7 @@ impl Core {
             body: session.timeout_ms().to_be_bytes().to_vec(),
             identities: Vec::new(),
         }));
-        let waiting = Waiting {
-            cxid: Some(0),
-            large_bytes: 0,
-            answer,
-        };
-        self.wait(session.id, waiting);
+        self.wait(session.id, Some(0), 0, answer);
     }
 
     fn forward(&mut self, request: WriteRequest, now: Now) {
@@ -508,14 +494,7 @@ impl Core {
                 xid,
                 received_ms,
             };
-            self.wait(
-                id,
-                Waiting {
-                    cxid: None,
-                    answer,
-                    large_bytes,
-                },
-            );
+            self.wait(id, None, large_bytes, answer);
             return self.release(id);
         }
         // What cannot be read is not passed on: a Java leader makes nothing of it, and the client
@@ -532,14 +511,7 @@ impl Core {
                 received_ms,
                 code: ErrorCode::MarshallingError,
             };
-            self.wait(
-                id,
-                Waiting {
-                    cxid: None,
-                    answer,
-                    large_bytes,
-                },
-            );
+            self.wait(id, None, large_bytes, answer);
             return self.release(id);
         }
         let need = self.need(&session, op, &body);
@@ -580,19 +552,16 @@ impl Core {
             body,
             identities: identities.collect(),
         }));
-        self.wait(
-            id,
-            Waiting {
-                cxid,
-                answer,
-                large_bytes,
-            },
-        );
+        self.wait(id, cxid, large_bytes, answer);
     }
 
-    fn wait(&mut self, session: i64, waiting: Waiting) {
+    fn wait(&mut self, session: i64, cxid: Option<i32>, large_bytes: i64, answer: Answer) {
         let all = self.asked.waiting.entry(session).or_default();
-        all.push_back(waiting);
+        all.push_back(Waiting {
+            cxid,
+            answer,
+            large_bytes,
+        });
     }
 
     /// There is nobody to ask: the client finds out by the end of its connection.

@@ -31,19 +31,10 @@ impl Core {
         self.shared.start_read_only();
     }
 
-    /// Takes what a connection submits to a server without a leader: sessions of its own come and
-    /// go, all else was answered before or belongs to a term that is over.
-    pub(super) fn submit_read_only(&mut self, submit: Submit, now: Now) {
+    /// Takes what a connection submits to a server without a leader: sessions of its own end, all else
+    /// was answered before or belongs to a term that is over.
+    pub(super) fn submit_read_only(&mut self, submit: Submit) {
         match submit {
-            Submit::Open {
-                link,
-                timeout_ms,
-                received_ms,
-            } if self.shared.settings.local_sessions => {
-                let sessions = &self.shared.sessions;
-                let session = sessions.create_local(timeout_ms, &link, now);
-                self.answer_handshake(&link, Some(session), received_ms);
-            }
             Submit::Write(request)
                 if request.op == OpCode::CloseSession
                     && self.is_current(&request.session)

@@ -445,25 +445,10 @@ impl Running {
             .collect();
         let boot = Boot {
             params: Params {
-                sid: at as i64 + 1,
                 tick_ms,
-                init_limit: 10,
-                sync_limit: 5,
-                connect_limit: 0,
-                election_connect_ms: 5000,
-                finalize_wait_ms: 200,
-                min_notification_ms: 200,
                 max_notification_ms: 1000,
-                reconfig: false,
-                standalone_enabled: true,
-                observer: false,
-                observer_master_port: 0,
-                reconnect_delay_ms: 0,
-                oracle: false,
-                max_packet: 1 << 20,
-                history_entries: 500,
-                history_bytes: 1 << 20,
                 seed: at as u64,
+                ..Params::of(at as i64 + 1)
             },
             config: config + "version=0",
             next_config: None,

@@ -186,25 +186,16 @@ impl World {
         };
         let boot = Boot {
             params: Params {
-                sid: s as i64 + 1,
                 tick_ms: self.plan.tick_ms,
                 init_limit: self.plan.init_limit,
                 sync_limit: self.plan.sync_limit,
-                connect_limit: 0,
-                election_connect_ms: 5000,
-                finalize_wait_ms: 200,
-                min_notification_ms: 200,
                 max_notification_ms: 5000,
                 reconfig: self.plan.reconfig,
-                standalone_enabled: true,
                 observer,
                 observer_master_port: if self.plan.masters { 2889 } else { 0 },
-                reconnect_delay_ms: 0,
-                oracle: false,
-                max_packet: 1 << 20,
                 history_entries: self.plan.history_entries,
-                history_bytes: 1 << 20,
                 seed: choice,
+                ..Params::of(s as i64 + 1)
             },
             config: config.clone(),
             next_config: image.next_config.clone(),

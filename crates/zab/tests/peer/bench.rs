@@ -1,7 +1,7 @@
 //! One peer, and a test as the other side of all its connections.
 
 use zooid_proto::quorum::{FromLearner, LearnerInfo};
-use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Peer, Port, Proposal, Role};
+use zooid_zab::{Boot, ConnId, DiskOp, Effect, Input, Params, Peer, Port, Proposal, Role};
 
 use crate::world::{self, txn};
 
@@ -25,7 +25,7 @@ pub(crate) fn boot(sid: i64, voters: i64, log: &[(i64, i64)]) -> Boot {
     }
     let last_zxid = log.last().map_or(0, |run| run.1);
     Boot {
-        params: world::params(sid),
+        params: Params::of(sid),
         config: world::config(voters, 0, 0),
         next_config: None,
         accepted_epoch: last_zxid >> 32,

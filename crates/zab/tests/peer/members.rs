@@ -1,9 +1,9 @@
 //! Changes of the members while the ensemble runs.
 
 use zooid_proto::ErrorCode;
-use zooid_zab::{Proposal, ReconfigRequest, Role, Sid};
+use zooid_zab::{Params, Proposal, ReconfigRequest, Role, Sid};
 
-use crate::world::{World, config_of, params, txn};
+use crate::world::{World, config_of, txn};
 
 const RECONFIG: i32 = 16;
 
@@ -27,7 +27,7 @@ fn ensemble(voters: &[Sid]) -> World {
 }
 
 fn add(world: &mut World, sid: Sid, list: &[Sid]) {
-    let mut params = params(sid);
+    let mut params = Params::of(sid);
     params.reconfig = true;
     let lines: Vec<String> = list.iter().map(|&sid| member(sid) + "\n").collect();
     world.add(params, lines.concat() + "version=0");

@@ -8,22 +8,25 @@ use crate::members::config_txn;
 use crate::world::{World, config, txn};
 
 const DIFF_1: &str = "0000000d 0000000100000001 ffffffff ffffffff";
+const DIFF_3: &str = "0000000d 0000000100000003 ffffffff ffffffff";
 
 fn master(mut boot: Boot) -> Boot {
     boot.params.observer_master_port = 2191;
     boot
 }
 
+/// The leader's side of the begin of epoch 2 with a learner that lacks nothing.
+fn begin_epoch_2(bench: &mut Bench, leader: ConnId, diff: &str) {
+    bench.give(leader, LEADERINFO);
+    bench.give(leader, diff);
+    bench.give(leader, &newleader(0x2_0000_0000));
+    bench.give(leader, UPTODATE);
+}
+
 /// A follower in epoch 2 that has (1, 1) to (1, 3), and its leader.
 fn follower() -> (Bench, ConnId) {
     let (mut bench, leader) = Bench::follow(master(boot(1, 3, &[(0x1_0000_0001, 0x1_0000_0003)])));
-    bench.give(
-        leader,
-        "00000011 0000000200000000 00000004 00010000 ffffffff",
-    );
-    bench.give(leader, "0000000d 0000000100000003 ffffffff ffffffff");
-    bench.give(leader, &newleader(0x2_0000_0000));
-    bench.give(leader, UPTODATE);
+    begin_epoch_2(&mut bench, leader, DIFF_3);
     bench.take(leader);
     assert!(matches!(
         bench.role(),
@@ -129,13 +132,7 @@ fn an_observer_without_anything_gets_the_whole_state() {
     boot.log = vec![(0x1_0000_0003, 0x1_0000_0003)];
     boot.recent.drain(..2);
     let (mut bench, leader) = Bench::follow(master(boot));
-    bench.give(
-        leader,
-        "00000011 0000000200000000 00000004 00010000 ffffffff",
-    );
-    bench.give(leader, "0000000d 0000000100000003 ffffffff ffffffff");
-    bench.give(leader, &newleader(0x2_0000_0000));
-    bench.give(leader, UPTODATE);
+    begin_epoch_2(&mut bench, leader, DIFF_3);
     let (conn, got) = observer(&mut bench, 50, 0);
     let snap = bare("0000000f 0000000100000003 ffffffff ffffffff");
     assert_eq!(got, snap + &newleader(0x2_0000_0000));
@@ -233,13 +230,7 @@ fn a_new_list_of_members_goes_on_to_observers() {
     let mut params = master(boot(1, 3, &[(0x1_0000_0001, 0x1_0000_0003)]));
     params.params.reconfig = true;
     let (mut bench, leader) = Bench::follow(params);
-    bench.give(
-        leader,
-        "00000011 0000000200000000 00000004 00010000 ffffffff",
-    );
-    bench.give(leader, "0000000d 0000000100000003 ffffffff ffffffff");
-    bench.give(leader, &newleader(0x2_0000_0000));
-    bench.give(leader, UPTODATE);
+    begin_epoch_2(&mut bench, leader, DIFF_3);
     let conn = live(&mut bench, 50);
     let list = config_txn(0x2_0000_0001, &config(3, 1, 0x2_0000_0001));
     bench.give(leader, &proposal(&list));
@@ -285,13 +276,7 @@ fn who_is_no_observer_or_comes_too_early_is_sent_away() {
     let conn = bench.accept_on(Port::ObserverMaster, 50);
     bench.give(conn, OBSERVERINFO);
     assert_eq!(bench.take(conn), "");
-    bench.give(
-        leader,
-        "00000011 0000000200000000 00000004 00010000 ffffffff",
-    );
-    bench.give(leader, DIFF_1);
-    bench.give(leader, &newleader(0x2_0000_0000));
-    bench.give(leader, UPTODATE);
+    begin_epoch_2(&mut bench, leader, DIFF_1);
     assert_eq!(bench.take(conn), bare(LEADERINFO));
     let (mut bench, _) = Bench::follow(master(boot(1, 3, &[])));
     let conn = bench.accept_on(Port::ObserverMaster, 50);

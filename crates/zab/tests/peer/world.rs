@@ -95,30 +95,6 @@ pub(crate) struct World {
     pub(crate) wire: Vec<(Sid, Sid, Vec<u8>)>,
 }
 
-pub(crate) fn params(sid: Sid) -> Params {
-    Params {
-        sid,
-        tick_ms: 2000,
-        init_limit: 10,
-        sync_limit: 5,
-        connect_limit: 0,
-        election_connect_ms: 5000,
-        finalize_wait_ms: 200,
-        min_notification_ms: 200,
-        max_notification_ms: 60_000,
-        reconfig: false,
-        standalone_enabled: true,
-        observer: false,
-        observer_master_port: 0,
-        reconnect_delay_ms: 0,
-        oracle: false,
-        max_packet: 1 << 20,
-        history_entries: 500,
-        history_bytes: 1 << 20,
-        seed: sid as u64,
-    }
-}
-
 /// `voters` participants, and observers behind them.
 pub(crate) fn config(voters: i64, observers: i64, version: i64) -> String {
     let members: Vec<i64> = (1..=voters + observers).collect();
@@ -165,7 +141,7 @@ impl World {
     pub(crate) fn with(voters: i64, observers: i64, change: impl Fn(&mut Params)) -> World {
         let mut world = World::empty();
         for sid in 1..=voters + observers {
-            let mut params = params(sid);
+            let mut params = Params::of(sid);
             change(&mut params);
             world.add(params, config(voters, observers, 0));
         }
