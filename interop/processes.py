@@ -1,8 +1,6 @@
 """What suites of ensembles share: waiting for a condition, ports, and one server of an ensemble as a process."""
 
-import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -45,22 +43,10 @@ def eventually(condition, what, deadline_s=DEADLINE_S):
     return value
 
 
-TAKEN = set()
-"""Ports that were given out: one that is down on purpose comes back to its own."""
-
-
 def free_ports(count):
-    """Ports that nobody has, below those that the system gives to clients: none of them takes one by chance."""
-    found = []
-    while len(found) < count:
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        if port in TAKEN:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            TAKEN.add(port)
-            found.append(port)
-    return found
+    """Ports that nobody else gets: one that is down on purpose comes back to its own."""
+    printed = subprocess.check_output([os.path.join(HERE, "ports.sh"), str(count)])
+    return [int(port) for port in printed.split()]
 
 
 def java(logback, *flags):

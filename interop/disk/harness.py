@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER_SH = os.path.join(HERE, "..", "server.sh")
+PORTS_SH = os.path.join(HERE, "..", "ports.sh")
 TESTDATA = os.path.join(HERE, "..", "..", "testdata", "java-3.9.5")
 ZOOID = os.environ["ZOOID"]
 
@@ -58,9 +58,7 @@ def eventually(condition, what, deadline_s=30):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return int(subprocess.check_output([PORTS_SH]))
 
 
 class Server:
@@ -70,14 +68,10 @@ class Server:
 
     def __init__(self, kind, folder, *lines, flags=""):
         self.kind, self.folder = kind, folder
-        for _ in range(5):
-            self.port = free_port()
-            done = subprocess.run(
-                [SERVER_SH, "start", kind, str(self.port), folder, *lines],
-                env=dict(os.environ, JVMFLAGS="%s %s" % (FLAGS, flags)), capture_output=True, text=True)
-            # Between the probe and the start the port may go to another process.
-            if done.returncode == 0 or "port" not in done.stderr or "taken" not in done.stderr:
-                break
+        self.port = free_port()
+        done = subprocess.run(
+            [SERVER_SH, "start", kind, str(self.port), folder, *lines],
+            env=dict(os.environ, JVMFLAGS="%s %s" % (FLAGS, flags)), capture_output=True, text=True)
         require(done.returncode == 0, "%s does not start: %s%s" % (kind, done.stdout, done.stderr))
         Server.running.append(self)
         with open(os.path.join(folder, "server.pid")) as file:

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -53,12 +54,11 @@ var servers struct {
 }
 
 func newServer(folder string) (*server, error) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := exec.Command(filepath.Join(filepath.Dir(os.Getenv("SERVER_SH")), "ports.sh")).Output()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ports.sh: %w", err)
 	}
-	s := &server{folder, probe.Addr().String()}
-	probe.Close()
+	s := &server{folder, net.JoinHostPort("127.0.0.1", strings.TrimSpace(string(port)))}
 	servers.Lock()
 	servers.started = append(servers.started, s)
 	servers.Unlock()

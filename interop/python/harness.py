@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER_SH = os.path.join(HERE, "..", "server.sh")
+PORTS_SH = os.path.join(HERE, "..", "ports.sh")
 KIND = os.environ.get("SERVER", "zooid")
 
 CHECK_DEADLINE_S = 40
@@ -45,9 +45,7 @@ class Server:
     def __init__(self, folder):
         Server.started.append(self)
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = int(subprocess.check_output([PORTS_SH]))
         self.hosts = "127.0.0.1:%d" % self.port
         self.clients_stay_away = False
         self.start()

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,7 @@ from zk import DEADLINE_S, Session, answer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER_SH = os.path.join(HERE, "..", "server.sh")
+PORTS_SH = os.path.join(HERE, "..", "ports.sh")
 KIND = os.environ.get("SERVER", "zooid")
 
 PATIENT_MS = 40000
@@ -21,9 +21,7 @@ PATIENT_MS = 40000
 class Server:
     def __init__(self, kind, folder, lines=(), flags=""):
         self.kind, self.folder = kind, folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = int(subprocess.check_output([PORTS_SH]))
         self.clients = {}
         environment = dict(os.environ, JVMFLAGS=flags)
         lines = [line.replace("FOLDER", folder) for line in lines]

@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-
-use crate::rng::Rng;
 
 /// Lines of a log that tell why a server ended.
 const LAST_LINES: usize = 40;
@@ -212,23 +210,18 @@ impl Server {
     }
 
     fn boot(&mut self) -> Result<()> {
-        // A port that was free a moment ago can be taken by another suite meanwhile.
-        let mut last = String::new();
-        for _ in 0..3 {
-            self.port = free_ports(1)?[0];
-            let port = self.port.to_string();
-            let mut words = vec!["start", self.kind.name(), &port];
-            let dir = self.dir.to_string_lossy().into_owned();
-            words.push(&dir);
-            words.extend(self.cfg.iter().map(String::as_str));
-            let output = script(&words, &self.flags.join(" "))?;
-            if output.status.success() {
-                return Ok(());
-            }
-            last = String::from_utf8_lossy(&output.stderr).into_owned();
+        self.port = free_ports(1)?[0];
+        let port = self.port.to_string();
+        let dir = self.dir.to_string_lossy().into_owned();
+        let mut words = vec!["start", self.kind.name(), &port, &dir];
+        words.extend(self.cfg.iter().map(String::as_str));
+        let output = script(&words, &self.flags.join(" "))?;
+        if output.status.success() {
+            return Ok(());
         }
         self.keep = true;
-        bail!("{} does not start: {last}", self.kind.name())
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("{} does not start: {why}", self.kind.name())
     }
 
     /// Ends the server like a crash and starts it again on its data.
@@ -274,24 +267,17 @@ fn script(words: &[&str], flags: &str) -> Result<std::process::Output> {
         .with_context(|| format!("cannot run {}", script.display()))
 }
 
-/// Ports that nobody has, below those that the system gives to clients: a port of a server that is
-/// not started yet, or is away, must not go to one of them.
+/// Ports that nobody else gets: that of a server that is not started yet, or is away, stays its own.
 fn free_ports(count: usize) -> Result<Vec<u16>> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
-    let start = now ^ u64::from(std::process::id()) << 40;
-    let mut rng = Rng::new(start, NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut found: Vec<u16> = Vec::new();
-    for _ in 0..10_000 {
-        if found.len() == count {
-            return Ok(found);
-        }
-        let port = 10_000 + rng.below(22_000) as u16;
-        if !found.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            found.push(port);
-        }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ports.sh");
+    let output = Command::new(&script).arg(count.to_string()).output();
+    let output = output.with_context(|| format!("cannot run {}", script.display()))?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let ports: Vec<u16> = printed.lines().flat_map(str::parse).collect();
+    if ports.len() != count {
+        bail!("ports.sh: {}", String::from_utf8_lossy(&output.stderr));
     }
-    bail!("no free ports")
+    Ok(ports)
 }
 
 fn fresh_dir() -> Result<PathBuf> {

@@ -1,15 +1,13 @@
 package zooid.interop;
 
+import java.io.BufferedReader;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.ServerSocket;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.ThreadLocalRandom;
 
 /** A server under test, driven through server.sh. The directory is ended by the suite's `run` script too. */
 final class Server {
@@ -68,16 +66,14 @@ final class Server {
         }
     }
 
-    /** Below the ephemeral range, so that no outgoing connection takes the port while the server restarts. */
+    /** Nobody else gets it, also while the server is down. */
     static int freePort() {
-        while (true) {
-            int port = ThreadLocalRandom.current().nextInt(14_000, 32_000);
-            try (ServerSocket probe = new ServerSocket()) {
-                probe.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
-                return port;
-            } catch (IOException e) {
-                continue;
-            }
+        String script = Path.of(SCRIPT).resolveSibling("ports.sh").toString();
+        ProcessBuilder builder = new ProcessBuilder("bash", script).redirectError(ProcessBuilder.Redirect.INHERIT);
+        try (BufferedReader printed = builder.start().inputReader()) {
+            return Integer.parseInt(printed.readLine());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 }

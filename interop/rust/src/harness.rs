@@ -52,13 +52,14 @@ static STARTED: Mutex<Vec<Arc<Server>>> = Mutex::new(Vec::new());
 
 impl Server {
     async fn new(folder: PathBuf) -> Result<Arc<Server>, String> {
-        let probe =
-            std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-        let port = probe
-            .local_addr()
-            .map_err(|error| error.to_string())?
-            .port();
-        drop(probe);
+        let printed = Command::new(script()?.with_file_name("ports.sh"))
+            .output()
+            .await
+            .map_err(|error| format!("ports.sh: {error}"))?;
+        let port = String::from_utf8_lossy(&printed.stdout)
+            .trim()
+            .parse()
+            .map_err(|_| format!("ports.sh: {}", String::from_utf8_lossy(&printed.stderr)))?;
         let server = Arc::new(Server { folder, port });
         STARTED.lock().unwrap().push(server.clone());
         server.try_start().await?;
@@ -84,11 +85,10 @@ impl Server {
     }
 
     async fn call(&self, words: &[&str]) -> Result<(), String> {
-        let script = std::env::var("SERVER_SH").map_err(|_| "SERVER_SH is not set".to_owned())?;
         // Containers and TTL nodes go with the first sweep after their time: a short interval
         // keeps the suite short.
         let flags = "-Dzookeeper.extendedTypesEnabled=true -Dznode.container.checkIntervalMs=300";
-        let done = Command::new(script)
+        let done = Command::new(script()?)
             .args(words)
             .arg(&self.folder)
             .env("JVMFLAGS", flags)
@@ -105,6 +105,12 @@ impl Server {
             String::from_utf8_lossy(&done.stderr)
         ))
     }
+}
+
+/// `interop/server.sh`.
+fn script() -> Result<PathBuf, String> {
+    let script = std::env::var_os("SERVER_SH").ok_or("SERVER_SH is not set")?;
+    Ok(PathBuf::from(script))
 }
 
 impl Env {
