@@ -1,7 +1,7 @@
 //! The commands of development: `cargo xtask help`.
 //!
-//! `parts` is the table of what `test` runs one by one with `run`; `job` bounds a process in time,
-//! `summary` reads the sums from logs, `tools` finds or installs programs, `tidy` holds the rules of
+//! `parts` is the table of what `test` runs with `run`, suites side by side in `lanes`; `job` bounds a
+//! process in time, `summary` reads the sums from logs, `tools` finds or installs programs, `tidy` holds the rules of
 //! the house.
 
 mod bench;
@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod instructions;
 mod job;
+mod lanes;
 mod parts;
 mod run;
 mod sim;
@@ -23,11 +24,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const HELP: &str = "\
-cargo xtask test [PART...] [--list] [--against java]
+cargo xtask test [PART...] [--list] [--against java] [--lanes COUNT]
     installs what the tests need and runs them: all parts, or the named ones.
     --list            says what the parts are
     --against java    runs the suites of interop/ on Apache ZooKeeper instead, which shows that
                       the suites are right
+    --lanes 1         so many suites at the same time, else 2: they mostly wait
     With CI=true in the environment nothing may be skipped. ZOOID=FILE tests that binary instead
     of building one.
 

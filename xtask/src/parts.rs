@@ -1,4 +1,6 @@
-//! The table of all parts of `cargo xtask test`, in the order in which they run: quick ones first.
+//! The table of all parts of `cargo xtask test`, in the order in which they run: what needs no server,
+//! one after the other, then suites, two at a time. Of those the long ones come first, so that both lanes end at
+//! the same time, and then those that run alone.
 
 use crate::repo;
 
@@ -32,6 +34,8 @@ pub(crate) enum Kind {
         /// Its `install` waits for the network more than for the processor, and calls no cargo: it
         /// may run while cargo builds.
         downloads: bool,
+        /// It uses all processors, so no other suite runs beside it.
+        alone: bool,
     },
 }
 
@@ -43,14 +47,27 @@ impl Part {
 
     /// True if its `install` may run ahead, in the background.
     pub(crate) fn downloads(&self) -> bool {
-        matches!(self.kind, Kind::Install | Kind::Suite { downloads: true })
+        matches!(
+            self.kind,
+            Kind::Install
+                | Kind::Suite {
+                    downloads: true,
+                    ..
+                }
+        )
+    }
+
+    /// True if no other part may run beside it.
+    pub(crate) fn alone(&self) -> bool {
+        !matches!(self.kind, Kind::Suite { alone: false, .. })
     }
 }
 
 const MINUTE_S: u64 = 60;
 /// A first build of everything on two cores.
 const COLD_BUILD_S: u64 = 25 * MINUTE_S;
-const SUITE_S: u64 = 10 * MINUTE_S;
+/// A multiple of what the longest suite takes beside another one.
+const SUITE_S: u64 = 25 * MINUTE_S;
 
 /// The workspace, and those that stand beside it.
 const FMT: &str = "cargo fmt --all --check \
@@ -59,6 +76,7 @@ const FMT: &str = "cargo fmt --all --check \
 
 const JAVA: &[&str] = &["java", "mvn"];
 const PYTHON_AND_JAVA: &[&str] = &["python3", "java", "mvn"];
+const VENV_AND_JAVA: &[&str] = &["python3-venv", "java", "mvn"];
 
 const fn cargo(
     name: &'static str,
@@ -84,7 +102,10 @@ const fn suite(
     Part {
         name,
         about,
-        kind: Kind::Suite { downloads },
+        kind: Kind::Suite {
+            downloads,
+            alone: false,
+        },
         limit_s: SUITE_S,
         tools,
     }
@@ -191,89 +212,24 @@ pub(crate) const PARTS: &[Part] = &[
         limit_s: SUITE_S,
         tools: JAVA,
     },
-    suite("words", "four-letter words", true, PYTHON_AND_JAVA),
-    suite("shell", "zooid cli", true, PYTHON_AND_JAVA),
-    suite(
-        "client",
-        "the client library of this repository",
-        false,
-        &[],
-    ),
-    suite(
-        "bench",
-        "the load generator: does it do what it counts",
-        false,
-        &[],
-    ),
-    suite("java", "the official Java client", true, JAVA),
-    suite("curator", "Curator and its recipes", true, JAVA),
-    suite("python", "kazoo and its recipes", true, &["python3-venv"]),
-    suite("c", "the C client and its shell", true, &["gcc", "apt-get"]),
-    suite("go", "go-zookeeper/zk", true, &["go"]),
-    suite("rust", "the crate zookeeper-client", false, &[]),
-    suite(
-        "disk",
-        "data directories that go from Java to Zooid and back",
-        true,
-        JAVA,
-    ),
-    suite(
-        "crashpoints",
-        "a simulated server, crashed at every step of its disk",
-        false,
-        &[],
-    ),
-    Part {
-        name: "simulation",
-        about: "simulated ensembles under every fault, with the guards of the protocol and without",
-        kind: Kind::Suite { downloads: false },
-        limit_s: 30 * MINUTE_S,
-        tools: &[],
-    },
-    Part {
-        name: "crash",
-        about: "killed servers, full disks, hostile bytes",
-        kind: Kind::Suite { downloads: true },
-        limit_s: 15 * MINUTE_S,
-        tools: &["python3", "gcc"],
-    },
-    Part {
-        name: "differential",
-        about: "the same random requests to Apache ZooKeeper and to Zooid",
-        kind: Kind::Suite { downloads: false },
-        limit_s: 15 * MINUTE_S,
-        tools: JAVA,
-    },
-    Part {
-        name: "differential-ensemble",
-        about: "the same random requests to ensembles of both kinds and of Apache ZooKeeper, on every member",
-        kind: Kind::Suite { downloads: false },
-        limit_s: 15 * MINUTE_S,
-        tools: JAVA,
-    },
+    // Two at a time from here on.
     suite(
         "ensemble",
         "ensembles of Zooid, of Apache ZooKeeper 3.9 and 3.8, and of all of them",
         true,
-        &["python3-venv", "java", "mvn"],
+        VENV_AND_JAVA,
     ),
     suite(
-        "reconfig",
-        "members that come, go and change while ensembles of both kinds run",
-        true,
-        &["python3-venv", "java", "mvn"],
+        "differential",
+        "the same random requests to Apache ZooKeeper and to Zooid",
+        false,
+        JAVA,
     ),
     suite(
-        "sessions",
-        "local sessions and servers that only read, in ensembles of both kinds",
+        "migrate",
+        "zooid migrate: an ensemble of Apache ZooKeeper that moves to Zooid and back, and what forbids it",
         true,
-        &["python3-venv", "java", "mvn"],
-    ),
-    suite(
-        "observers",
-        "observers at followers, and two voters with an oracle, in ensembles of both kinds",
-        true,
-        &["python3-venv", "java", "mvn"],
+        PYTHON_AND_JAVA,
     ),
     suite(
         "move",
@@ -282,10 +238,52 @@ pub(crate) const PARTS: &[Part] = &[
         &["python3-venv", "java", "mvn", "go"],
     ),
     suite(
-        "migrate",
-        "zooid migrate: an ensemble of Apache ZooKeeper that moves to Zooid and back, and what forbids it",
+        "sessions",
+        "local sessions and servers that only read, in ensembles of both kinds",
         true,
-        PYTHON_AND_JAVA,
+        VENV_AND_JAVA,
+    ),
+    suite(
+        "observers",
+        "observers at followers, and two voters with an oracle, in ensembles of both kinds",
+        true,
+        VENV_AND_JAVA,
+    ),
+    suite(
+        "partitions",
+        "ensembles in network namespaces: partitions, loss, full disks, wrong clocks; histories checked",
+        true,
+        &["go", "python3", "ip", "nft", "faketime", "unshare"],
+    ),
+    suite(
+        "reconfig",
+        "members that come, go and change while ensembles of both kinds run",
+        true,
+        VENV_AND_JAVA,
+    ),
+    suite(
+        "crash",
+        "killed servers, full disks, hostile bytes",
+        true,
+        &["python3", "gcc"],
+    ),
+    suite(
+        "crashpoints",
+        "a simulated server, crashed at every step of its disk",
+        false,
+        &[],
+    ),
+    suite(
+        "differential-ensemble",
+        "the same random requests to ensembles of both kinds and of Apache ZooKeeper, on every member",
+        false,
+        JAVA,
+    ),
+    suite(
+        "disk",
+        "data directories that go from Java to Zooid and back",
+        true,
+        JAVA,
     ),
     suite(
         "kafka",
@@ -299,27 +297,38 @@ pub(crate) const PARTS: &[Part] = &[
         true,
         JAVA,
     ),
+    suite("shell", "zooid cli", true, PYTHON_AND_JAVA),
+    suite("java", "the official Java client", true, JAVA),
+    suite("curator", "Curator and its recipes", true, JAVA),
+    suite("python", "kazoo and its recipes", true, &["python3-venv"]),
     suite(
-        "partitions",
-        "ensembles in network namespaces: partitions, loss, full disks, wrong clocks; histories checked",
-        true,
-        &["go", "python3", "ip", "nft", "faketime", "unshare"],
+        "client",
+        "the client library of this repository",
+        false,
+        &[],
     ),
-];
-
-/// Parts that run only when they are named: ensembles of real processes on few cores, some of them in
-/// namespaces, whose timing a busy machine may break, and that of Java members as well. `simulation`
-/// and the tests of `zab` hold the same rules in every run.
-pub(crate) const BY_NAME: &[&str] = &[
-    "differential-ensemble",
-    "ensemble",
-    "reconfig",
-    "sessions",
-    "observers",
-    "move",
-    "migrate",
-    "kafka-ensemble",
-    "partitions",
+    suite(
+        "bench",
+        "the load generator: does it do what it counts",
+        false,
+        &[],
+    ),
+    suite("rust", "the crate zookeeper-client", false, &[]),
+    suite("words", "four-letter words", true, PYTHON_AND_JAVA),
+    suite("go", "go-zookeeper/zk", true, &["go"]),
+    suite("c", "the C client and its shell", true, &["gcc", "apt-get"]),
+    Part {
+        kind: Kind::Suite {
+            downloads: false,
+            alone: true,
+        },
+        ..suite(
+            "simulation",
+            "simulated ensembles under every fault, with the guards of the protocol and without",
+            false,
+            &[],
+        )
+    },
 ];
 
 /// Folders of `interop/` that measure: they are run by hand.

@@ -29,21 +29,44 @@ pub(crate) enum State {
     Skipped(String),
 }
 
+/// What is told of a part when it has ended: in one piece, because another one may run beside it.
+#[derive(Default)]
+pub(crate) struct Said(pub(crate) String);
+
+impl Said {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+}
+
 /// The folder of the logs.
 pub(crate) fn logs() -> PathBuf {
     target().join("xtask")
 }
 
-/// Runs a part with all that it needs.
+/// Provides the tools of a part, and what the `install` of a suite makes: `Passed` when it can run.
+/// Two of these at the same time would be in each other's way.
+///
+/// # Errors
+/// When the install cannot be started.
+pub(crate) fn prepare(part: &Part, said: &mut Said) -> Result<State> {
+    for tool in part.tools {
+        if let Err(reason) = tools::provide(tool) {
+            return Ok(State::Skipped(reason));
+        }
+    }
+    if let Kind::Suite { .. } = part.kind {
+        return Ok(install(part, said)?.1);
+    }
+    Ok(State::Passed)
+}
+
+/// Runs a part that is prepared.
 ///
 /// # Errors
 /// When it failed before it could be counted.
-pub(crate) fn attempt(part: &Part, server: &str) -> Result<(Tally, State)> {
-    for tool in part.tools {
-        if let Err(reason) = tools::provide(tool) {
-            return Ok((Tally::default(), State::Skipped(reason)));
-        }
-    }
+pub(crate) fn attempt(part: &Part, server: &str, said: &mut Said) -> Result<(Tally, State)> {
     match &part.kind {
         Kind::Tidy => {
             let report = tidy::check()?;
@@ -53,26 +76,28 @@ pub(crate) fn attempt(part: &Part, server: &str) -> Result<(Tally, State)> {
             };
             Ok((report.tally, state))
         }
-        Kind::Command(words) => finish(part, part.name, program(words), uncounted),
-        Kind::Report(words) => report(part, words),
-        Kind::Checks(words) => finish(part, part.name, program(words), summary::of_suite),
-        Kind::CargoTest(words) => finish(part, part.name, program(words), summary::of_cargo_test),
-        Kind::Install => install(part),
-        Kind::Suite { .. } => match install(part)? {
-            (_, State::Passed) => suite(part, server),
-            failed => Ok(failed),
-        },
+        Kind::Command(words) => finish(part, part.name, program(words), uncounted, said),
+        Kind::Report(words) => report(part, words, said),
+        Kind::Checks(words) => finish(part, part.name, program(words), summary::of_suite, said),
+        Kind::CargoTest(words) => finish(
+            part,
+            part.name,
+            program(words),
+            summary::of_cargo_test,
+            said,
+        ),
+        Kind::Install => install(part, said),
+        Kind::Suite { .. } => suite(part, server, said),
     }
 }
 
-fn report(part: &Part, words: &[&str]) -> Result<(Tally, State)> {
-    let outcome = finish(part, part.name, program(words), uncounted)?;
+fn report(part: &Part, words: &[&str], said: &mut Said) -> Result<(Tally, State)> {
+    let outcome = finish(part, part.name, program(words), uncounted, said)?;
     // The end of a failure's log is shown anyway.
     if let State::Passed = outcome.1 {
         let path = logs().join(format!("{}.log", part.name));
-        let said = fs::read_to_string(&path);
-        for line in said.unwrap_or_default().lines() {
-            println!("       {}", cut(line));
+        for line in fs::read_to_string(&path).unwrap_or_default().lines() {
+            said.line(&format!("       {}", cut(line)));
         }
     }
     Ok(outcome)
@@ -86,12 +111,13 @@ pub(crate) fn download(part: &Part) {
     }
 }
 
-fn install(part: &Part) -> Result<(Tally, State)> {
+fn install(part: &Part, said: &mut Said) -> Result<(Tally, State)> {
     let (tally, state) = finish(
         part,
         &format!("{}-install", part.name),
         step(part, "install"),
         uncounted,
+        said,
     )?;
     Ok(match state {
         State::Failed(why) => (tally, State::Failed(format!("its install {why}"))),
@@ -99,16 +125,16 @@ fn install(part: &Part) -> Result<(Tally, State)> {
     })
 }
 
-fn suite(part: &Part, server: &str) -> Result<(Tally, State)> {
+fn suite(part: &Part, server: &str, said: &mut Said) -> Result<(Tally, State)> {
     let mark = format!("{}.{}", part.name, std::process::id());
     let mut command = step(part, "run");
     command.env("SERVER", server).env(MARK, &mark);
-    let outcome = finish(part, part.name, command, summary::of_suite);
+    let outcome = finish(part, part.name, command, summary::of_suite, said);
     for process in job::end_marked(MARK, &mark) {
-        println!(
+        said.line(&format!(
             "       {} left a process behind, ended now: {process}",
             part.name
-        );
+        ));
     }
     outcome
 }
@@ -143,6 +169,7 @@ fn finish(
     log_name: &str,
     command: Command,
     count: impl Fn(&str) -> Option<Tally>,
+    said: &mut Said,
 ) -> Result<(Tally, State)> {
     let path = logs().join(format!("{log_name}.log"));
     let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -177,12 +204,12 @@ fn finish(
     };
     let tally = tally.unwrap_or_default();
     for skip in summary::skips(&text) {
-        println!("       {skip}");
+        said.line(&format!("       {skip}"));
     }
     Ok(match why {
         None => (tally, State::Passed),
         Some(why) => {
-            show(&text);
+            show(&text, said);
             (
                 tally,
                 State::Failed(format!("{why} (log: {})", path.display())),
@@ -191,9 +218,9 @@ fn finish(
     })
 }
 
-fn show(log: &str) {
+fn show(log: &str, said: &mut Said) {
     for line in summary::failures(log).take(NAMED_FAILURES) {
-        println!("     ! {}", cut(line));
+        said.line(&format!("     ! {}", cut(line)));
     }
     // The end of a log of `cargo test` is about other tests.
     let mut lines = summary::panics(log);
@@ -202,7 +229,7 @@ fn show(log: &str) {
         lines.drain(..lines.len().saturating_sub(TAIL));
     }
     for line in lines.into_iter().take(TAIL) {
-        println!("     | {}", cut(line));
+        said.line(&format!("     | {}", cut(line)));
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::parts::{BY_NAME, PARTS, Part};
-use crate::run::{self, State};
+use crate::lanes;
+use crate::parts::{PARTS, Part};
+use crate::run::{self, Said, State};
 use crate::summary::Tally;
 use crate::tools;
 
@@ -19,6 +20,19 @@ pub(crate) struct Wish {
     pub(crate) server: &'static str,
     /// Nothing may be skipped.
     ci: bool,
+    /// So many suites run at the same time.
+    lanes: usize,
+}
+
+/// Two suites keep two processors busy: most of their time they wait.
+const LANES: usize = 2;
+
+/// A suite whose server and installs are there, or why it cannot run.
+struct Prepared {
+    part: &'static Part,
+    said: Said,
+    state: State,
+    took: Duration,
 }
 
 /// How a part went.
@@ -47,8 +61,7 @@ pub(crate) fn test(arguments: &[&str]) -> Result<bool> {
     fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
     let start = Instant::now();
     let mut downloads = Some(download_ahead(&wish));
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    for &part in &wish.parts {
+    let mut ready = |part: &Part| {
         if (part.downloads() || part.tools.iter().any(|tool| tools::asks_debian(tool)))
             && let Some(downloads) = downloads.take()
         {
@@ -61,9 +74,36 @@ pub(crate) fn test(arguments: &[&str]) -> Result<bool> {
                 .join()
                 .expect("the thread of the downloads does not panic");
         }
-        let built = !outcomes.iter().any(|o| o.name == "build" && o.failed());
-        outcomes.push(examine(part, &wish, built));
+    };
+    let (suites, first): (Vec<&Part>, Vec<&Part>) =
+        wish.parts.iter().partition(|part| part.needs_server());
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for part in first {
+        ready(part);
+        println!("       {}: {}", part.name, part.about);
+        outcomes.push(examine(prepare(part), &wish));
     }
+    let built = !outcomes.iter().any(|o| o.name == "build" && o.failed());
+    // Installs first: a compiler beside a suite would take the processors from it.
+    let mut prepared = Vec::new();
+    for part in suites {
+        if built {
+            ready(part);
+            println!("       {}: install", part.name);
+            prepared.push(prepare(part));
+        } else {
+            prepared.push(Prepared::failed(part, "there is no server to test"));
+        }
+    }
+    outcomes.extend(lanes::run(
+        wish.lanes,
+        prepared,
+        |suite| suite.part.alone(),
+        |suite| {
+            println!("       {}: {}", suite.part.name, suite.part.about);
+            examine(suite, &wish)
+        },
+    ));
     print_table(&outcomes, start.elapsed());
     Ok(!outcomes.iter().any(Outcome::failed))
 }
@@ -75,12 +115,17 @@ impl Wish {
             list: false,
             server: "zooid",
             ci: std::env::var("CI").is_ok_and(|value| value == "true"),
+            lanes: LANES,
         };
         let mut names = Vec::new();
         let mut words = arguments.iter();
         while let Some(&word) = words.next() {
             match word {
                 "--list" => wish.list = true,
+                "--lanes" => {
+                    let count = words.next().and_then(|count| count.parse().ok());
+                    wish.lanes = count.context("--lanes needs a number")?;
+                }
                 "--against" => match words.next() {
                     Some(&"java") => wish.server = "java",
                     Some(&"zooid") => wish.server = "zooid",
@@ -93,10 +138,7 @@ impl Wish {
                 }
             }
         }
-        let named = |part: &Part| match names.is_empty() {
-            true => !BY_NAME.contains(&part.name),
-            false => names.contains(&part.name),
-        };
+        let named = |part: &Part| names.is_empty() || names.contains(&part.name);
         // A suite must not test yesterday's server.
         let server = std::env::var_os("ZOOID").is_none()
             && PARTS.iter().any(|part| named(part) && part.needs_server());
@@ -140,17 +182,43 @@ fn download_ahead(wish: &Wish) -> JoinHandle<()> {
     })
 }
 
-fn examine(part: &'static Part, wish: &Wish, built: bool) -> Outcome {
-    println!("       {}: {}", part.name, part.about);
+fn prepare(part: &'static Part) -> Prepared {
     let start = Instant::now();
-    let (mut tally, mut state) = if part.needs_server() && !built {
-        (
-            Tally::default(),
-            State::Failed("there is no server to test".to_string()),
-        )
-    } else {
-        run::attempt(part, wish.server)
-            .unwrap_or_else(|error| (Tally::default(), State::Failed(format!("{error:#}"))))
+    let mut said = Said::default();
+    let state =
+        run::prepare(part, &mut said).unwrap_or_else(|error| State::Failed(format!("{error:#}")));
+    Prepared {
+        part,
+        said,
+        state,
+        took: start.elapsed(),
+    }
+}
+
+impl Prepared {
+    fn failed(part: &'static Part, why: &str) -> Prepared {
+        Prepared {
+            part,
+            said: Said::default(),
+            state: State::Failed(why.to_string()),
+            took: Duration::ZERO,
+        }
+    }
+}
+
+/// Runs what is prepared, and tells how it went.
+fn examine(prepared: Prepared, wish: &Wish) -> Outcome {
+    let Prepared {
+        part,
+        mut said,
+        state,
+        took,
+    } = prepared;
+    let start = Instant::now();
+    let (mut tally, mut state) = match state {
+        State::Passed => run::attempt(part, wish.server, &mut said)
+            .unwrap_or_else(|error| (Tally::default(), State::Failed(format!("{error:#}")))),
+        state => (Tally::default(), state),
     };
     // A part that does not count its checks is one check.
     match &state {
@@ -171,9 +239,9 @@ fn examine(part: &'static Part, wish: &Wish, built: bool) -> Outcome {
         name: part.name,
         tally,
         state,
-        took: start.elapsed(),
+        took: took + start.elapsed(),
     };
-    println!("{:<6} {}", outcome.word(), describe(&outcome));
+    println!("{}{:<6} {}", said.0, outcome.word(), describe(&outcome));
     outcome
 }
 
@@ -245,7 +313,26 @@ mod tests {
     #[test]
     fn parts_run_in_the_order_of_the_table() {
         assert_eq!(names(&["fmt", "tidy"]), ["tidy", "fmt"]);
-        assert_eq!(names(&[]).len(), PARTS.len() - BY_NAME.len());
+        assert_eq!(names(&[]).len(), PARTS.len());
+    }
+
+    #[test]
+    fn suites_follow_what_runs_alone_before_them() {
+        let first = PARTS.iter().take_while(|part| !part.needs_server());
+        let first: Vec<_> = first.map(|part| part.name).collect();
+        assert_eq!(first.first(), Some(&"tidy"));
+        assert!(first.contains(&"build"));
+        let suites = PARTS.iter().filter(|part| part.needs_server());
+        assert_eq!(first.len() + suites.count(), PARTS.len());
+    }
+
+    #[test]
+    fn a_suite_without_a_server_has_failed() {
+        let wish = Wish::read(&["words"]).unwrap();
+        let words = PARTS.iter().find(|part| part.name == "words").unwrap();
+        let outcome = examine(Prepared::failed(words, "there is no server"), &wish);
+        assert!(outcome.failed());
+        assert_eq!(outcome.tally.failed, 1);
     }
 
     #[test]
