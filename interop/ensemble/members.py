@@ -72,7 +72,9 @@ class Member(Process):
             command = processes.server_of(self.config, [*JAVA, *flags], LIBRARIES[self.kind])
         else:
             command = [ZOOID, "serve", "--config", self.config]
-        self.launch(command, start_new_session=True)
+        # Out of reach of ^C, and no session of its own: Linux schedules sessions as groups, and lets one stand still for
+        # seconds on few cores that others keep busy.
+        self.launch(command, process_group=0)
 
     def wipe(self):
         """As after the loss of a disk: only the id is left."""

@@ -145,9 +145,9 @@ def rounds_of(kind, faults, rounds, base):
 LOADS = (("set",), ("create",), ("get",), ("mixed", "--writes", "10"))
 
 
-def throughput(kind, observers, base, seconds):
-    """Requests in a second of three voters and so many observers, the same number of connections on each server."""
-    ensemble = Ensemble(kind * 3 + "+" + kind * observers, os.path.join(base, "throughput-%s%d" % (kind, observers)))
+def throughput(kinds, base, seconds):
+    """Requests in a second of an ensemble, the same number of connections on each server."""
+    ensemble = Ensemble(kinds, os.path.join(base, "throughput-" + kinds))
     found = {}
     try:
         ensemble.begin()
@@ -160,8 +160,7 @@ def throughput(kind, observers, base, seconds):
             wrong = sum(answer["errors"] for answer in answers)
             require(wrong == 0, "%d requests failed under %s" % (wrong, load[0]))
             found[load[0]] = sum(answer["rate"] for answer in answers)
-            print("# %s, %d observers, %s: %.0f /s" % (NAMES[kind], observers, load[0], found[load[0]]),
-                  file=sys.stderr, flush=True)
+            print("# %s, %s: %.0f /s" % (kinds, load[0], found[load[0]]), file=sys.stderr, flush=True)
     finally:
         ensemble.end()
     return found
@@ -200,7 +199,7 @@ def fail_over(words, base):
 
 
 def speeds(words, base):
-    found = {observers: {kind: throughput(kind, observers, base, words.seconds) for kind in words.kinds}
+    found = {observers: {kind: throughput(kind * 3 + "+" + kind * observers, base, words.seconds) for kind in words.kinds}
              for observers in (0, 1)}
     lines = ["## Throughput", "",
              "Requests in a second, 10 connections x 16 outstanding on each server (%s)." % conditions(), "",
@@ -212,6 +211,23 @@ def speeds(words, base):
             lines.append("| %s | %s | %s | %.2f |" % (
                 "3 voters, 1 observer" if observers else "3 voters", load[0],
                 " | ".join("%.0f" % value for value in values), values[0] / values[-1]))
+    return lines
+
+
+MIXED = ("jjj", "zjj", "jjz", "zzj", "jzz")
+"""Their last member leads."""
+
+
+def mixed_speeds(words, base):
+    found = {kinds: throughput(kinds, base, words.seconds) for kinds in MIXED}
+    lines = ["## Throughput of mixed ensembles", "",
+             "Requests in a second, 10 connections x 16 outstanding on each server (%s)." % conditions(),
+             "In brackets: how many times the ensemble of Java.", "",
+             "| two followers, leader | " + " | ".join(load[0] for load in LOADS) + " |",
+             "|---|" + "---|" * len(LOADS)]
+    for kinds, rates in found.items():
+        cells = ["%.0f (%.2f)" % (rates[load[0]], rates[load[0]] / found["jjj"][load[0]]) for load in LOADS]
+        lines.append("| %s | %s |" % (", ".join(NAMES[kind] for kind in kinds), " | ".join(cells)))
     return lines
 
 
@@ -239,7 +255,7 @@ def sync_times(words, base):
             "is the one in the leader's log.", ""] + sync.table(found, NAMES, words.transactions)
 
 
-PARTS = {"failover": fail_over, "planned": planned_steps, "throughput": speeds, "sync": sync_times}
+PARTS = {"failover": fail_over, "planned": planned_steps, "throughput": speeds, "mixed": mixed_speeds, "sync": sync_times}
 
 
 def kept(file):

@@ -197,7 +197,7 @@ class Program:
         with open(self.words, "wb") as log:
             self.process = subprocess.Popen(
                 [*command, hosts, "/" + name, str(SESSION_S * 1000)], text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, process_group=0)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):

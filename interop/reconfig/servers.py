@@ -69,7 +69,7 @@ class Member(Process):
             command = processes.server_of(self.config, JAVA)
         else:
             command = [ZOOID, "serve", "--config", self.config]
-        self.launch(command, start_new_session=True)
+        self.launch(command, process_group=0)
 
     def session(self, port=None, auth=True):
         """A session, as soon as there is one to be had."""
