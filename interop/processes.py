@@ -15,7 +15,7 @@ import wire  # noqa: E402,F401
 
 ZOOID = os.environ["ZOOID"]
 ORACLE, ORACLE_38 = [os.path.join(os.environ["INTEROP_OUT"], name, "lib") for name in ("oracle", "oracle38")]
-DEADLINE_S = 60
+DEADLINE_S = 120
 """A machine that stands still for seconds must not fail a check: this is how long each condition may take."""
 
 
@@ -60,6 +60,17 @@ def server_of(config, words, lib=ORACLE):
     return [*words, "-cp", "%s:%s/*" % (lib, lib), "org.apache.zookeeper.server.quorum.QuorumPeerMain", config]
 
 
+LAUNCHED = set()
+"""Processes that may run."""
+
+
+def end_all():
+    """However a suite ends, none of its servers stays."""
+    for process in LAUNCHED:
+        process.kill()
+        process.wait()
+
+
 class Process:
     """A server with a folder of its own that runs at times. Who inherits says `address` and `__repr__`."""
 
@@ -83,12 +94,14 @@ class Process:
         require(self.process is None, "%r runs" % self)
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+        LAUNCHED.add(self.process)
 
     def kill(self):
         """Ends the process as a crash does, also one that was stopped or has ended by itself."""
         if self.process:
             self.process.kill()
             self.process.wait()
+            LAUNCHED.discard(self.process)
             self.process = None
 
     def stop(self):
@@ -99,6 +112,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             raise Failure("%r ignored TERM" % self) from None
+        LAUNCHED.discard(self.process)
         self.process = None
         return code
 

@@ -12,7 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd "$here/.." && pwd)
 out=${INTEROP_OUT:-$repo/target/interop}
-deadline_s=30
+deadline_s=90
 
 die() { echo "server.sh: $*" >&2; exit 1; }
 

@@ -12,7 +12,7 @@ from processes import DEADLINE_S, ZOOID, Process, eventually, require, same, wir
 from processes import Failure  # noqa: E402,F401
 
 TICK_MS = 500
-SYNC_LIMIT = 12
+SYNC_LIMIT = 24
 """Ticks. Generous, so that a machine which stands still for seconds does not cost a member its leader."""
 SESSION_MS = 120_000
 """Sessions that must not expire, whatever a check does."""
@@ -80,8 +80,8 @@ class Member(Process):
         """As after the loss of a disk: only the id is left."""
         shutil.rmtree(os.path.join(self.data, "version-2"), ignore_errors=True)
 
-    def client(self, timeout_ms=SESSION_MS, **options):
-        return Session(self.port, timeout_ms, **options)
+    def client(self, timeout_ms=SESSION_MS, patience_s=DEADLINE_S, **options):
+        return Session(self.port, timeout_ms, patience_s=patience_s, **options)
 
 
 class Event(tuple):
@@ -148,13 +148,16 @@ class Ensemble:
     With equal data the highest id of those that elect leads. So the last voter leads when it is started among the
     first, and the letters say who leads."""
 
+    MEMBER = Member
+
     def __init__(self, kinds, folder):
         self.kinds, self.folder = kinds, folder
         voters, _, observers = kinds.partition("+")
         self.members = [
-            Member(at + 1, kind, at >= len(voters), os.path.join(folder, "member-%d" % (at + 1)))
+            self.MEMBER(at + 1, kind, at >= len(voters), os.path.join(folder, "member-%d" % (at + 1)))
             for at, kind in enumerate(voters + observers)]
         self.voters = [member for member in self.members if not member.observer]
+        self.observers = [member for member in self.members if member.observer]
 
     def start(self, *members):
         for member in members or self.members:

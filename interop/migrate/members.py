@@ -57,6 +57,9 @@ class Member:
         with open(os.path.join(self.data, "myid"), "w") as file:
             file.write("%d\n" % sid)
 
+    def __repr__(self):
+        return "server %d" % self.sid
+
     def line(self):
         return "server.%d=%s:%d:%d:%s%s" % (
             self.sid, self.host, self.quorum_port, self.election_port,
@@ -126,13 +129,6 @@ class Member:
             except (wire.Gone, OSError):
                 return None
         return eventually(opened, "server %d takes a client: %s" % (self.sid, self.mode()))
-
-    def last_words(self):
-        try:
-            with open(self.log_file, errors="replace") as file:
-                return file.read().splitlines()[-25:]
-        except FileNotFoundError:
-            return []
 
 
 class Ensemble:

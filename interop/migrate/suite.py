@@ -3,16 +3,13 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
-import traceback
 
-from members import HELPER, ZOOID, Ensemble, Failure, eventually, free_ports, migrate, require, same, wire
+from members import HELPER, ZOOID, Ensemble, eventually, free_ports, migrate, require, same, wire
+from runner import main as run
 
 JAVA = os.environ["SERVER"] == "java"
 
@@ -175,7 +172,7 @@ class Life:
 
     def end(self):
         self.ending.set()
-        self.thread.join(60)
+        self.thread.join(120)
         if self.wrong:
             raise self.wrong
 
@@ -258,7 +255,7 @@ def follow_by_hand(ensemble):
         member = ensemble.members[3]
         member.stop()
         member.start("zooid")
-        same(process.wait(120), 0, "exit code")
+        same(process.wait(300), 0, "exit code")
         names = [one["event"] for one in events()]
         # The leader may count it a moment after it serves.
         same([name for name in names if name != "waiting"], ["whole", "step", "whole", "stopped"], "events")
@@ -294,9 +291,9 @@ def half_down(ensemble):
 
 # --- other data -----------------------------------------------------------------------------------------------------
 
-def another_history(base, kinds):
+def another_history(runner, kinds):
     """A member that has other data under the same zxid, as a disk that was swapped has: no synchronisation sees it."""
-    folder = tempfile.mkdtemp(dir=base)
+    folder = runner.folder(kinds[0])
     ensemble = Ensemble(folder, 3, named=True)
     try:
         for member in ensemble.members:
@@ -323,42 +320,10 @@ def another_history(base, kinds):
         require(ran.code in (1, 3) and not ran.events("step"), lambda: repr(ran))
         require(not os.path.exists(os.path.join(folder, "touched")), "a member was touched")
     except Exception:
-        last_words(ensemble)
+        runner.keep(ensemble)
         raise
     finally:
         ensemble.end()
-
-
-def last_words(ensemble):
-    if os.environ.get("KEEP"):
-        for member in ensemble.members:
-            print("# the end of the log of server %d:" % member.sid, file=sys.stderr)
-            for line in member.last_words():
-                print("#   %s" % line[:300], file=sys.stderr)
-        sys.stderr.flush()
-
-
-class Runner:
-    def __init__(self, names):
-        self.names = names
-        self.passed = self.failed = 0
-
-    def one(self, name, function, *arguments):
-        start = time.monotonic()
-        try:
-            note = function(*arguments)
-        except Exception as error:
-            self.failed += 1
-            detail = str(error) if isinstance(error, Failure) else traceback.format_exc()
-            print("FAIL %s: %s" % (name, " | ".join(detail.strip().splitlines())), flush=True)
-            return False
-        self.passed += 1
-        print("ok %s%s" % (name, " (%s)" % note if note else ""), flush=True)
-        print("# %s took %.1f s" % (name, time.monotonic() - start), file=sys.stderr, flush=True)
-        return True
-
-    def wanted(self, name):
-        return not self.names or name in self.names
 
 
 # In this order: the last ones leave an ensemble that is broken.
@@ -367,31 +332,33 @@ MOVES = [("move", move), ("by-hand", follow_by_hand)]
 ENDS = [("a-member-down", member_down), ("half-down", half_down)]
 
 
-def main():
-    runner = Runner(sys.argv[1:])
-    # A run that is interrupted still ends its servers.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="zooid-migrate-") as base:
-        if runner.wanted("wrong-input"):
-            runner.one("wrong-input", wrong_input, base)
-        checks = [(name, check) for name, check in CHECKS + ([] if JAVA else MOVES) + ENDS if runner.wanted(name)]
-        if checks:
-            folder = tempfile.mkdtemp(dir=base)
-            ensemble = Ensemble(folder, 3, observers=1)
-            try:
-                if runner.one("begin", lambda: (ensemble.begin(KINDS, ensemble.members[1:3]), fill(ensemble))[2:]):
-                    for name, function in checks:
-                        if not runner.one(name, function, ensemble):
-                            last_words(ensemble)
-            finally:
-                ensemble.end()
-        for kinds in [] if JAVA else [["java"] * 3, ["zooid"] * 3]:
-            name = "another-history-" + kinds[0]
-            if runner.wanted(name):
-                runner.one(name, another_history, base, kinds)
-    print("%d passed, %d failed" % (runner.passed, runner.failed), flush=True)
-    return 0 if runner.passed and not runner.failed else 1
+def main(runner):
+    names = sys.argv[1:]
+
+    def wanted(name):
+        return not names or name in names
+
+    if wanted("wrong-input"):
+        runner.one("wrong-input", wrong_input, runner.base)
+    checks = [(name, check) for name, check in CHECKS + ([] if JAVA else MOVES) + ENDS if wanted(name)]
+    if checks:
+        ensemble = Ensemble(runner.folder("ensemble"), 3, observers=1)
+        try:
+            if runner.one("begin", lambda: (ensemble.begin(KINDS, ensemble.members[1:3]), fill(ensemble))[2:]):
+                for name, function in checks:
+                    # What comes behind one that failed finds members as that one left them.
+                    if not runner.one(name, function, ensemble):
+                        runner.keep(ensemble)
+                        break
+            else:
+                runner.keep(ensemble)
+        finally:
+            ensemble.end()
+    for kinds in [] if JAVA else [["java"] * 3, ["zooid"] * 3]:
+        name = "another-history-" + kinds[0]
+        if wanted(name):
+            runner.one(name, another_history, runner, kinds)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("migrate", main))

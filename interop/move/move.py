@@ -16,7 +16,7 @@ from parties import Keeper, Locks, Watcher, programs  # noqa: E402
 # All logs stay, so that what is in them can be counted.
 members.SETTINGS = members.SETTINGS.replace("snapCount=100\n", "snapCount=2000\nautopurge.purgeInterval=0\n")
 WRITERS = 3
-PACE_S = 0.003
+PACE_S = 0.008
 """Between two writes of a client: it shares the cores with the servers."""
 
 

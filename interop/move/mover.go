@@ -22,8 +22,8 @@ import (
 
 const (
 	// Between two writes: the clients share the cores with the servers.
-	pace     = 4 * time.Millisecond
-	patience = 60 * time.Second
+	pace     = 8 * time.Millisecond
+	patience = 120 * time.Second
 )
 
 var (

@@ -63,7 +63,7 @@ class Keeper:
 
     def end(self):
         self.ending.set()
-        self.thread.join(60)
+        self.thread.join(120)
         require(not self.thread.is_alive(), "%s hangs" % self.path)
         if self.wrong:
             raise self.wrong
@@ -144,11 +144,11 @@ class Locks:
             client = KazooClient(hosts, timeout=SESSION_S, connection_retry={"max_tries": -1, "max_delay": 1},
                                  command_retry={"max_tries": -1, "max_delay": 1})
             client.add_listener(lambda state, at=at: self.lost.append(at) if state == KazooState.LOST else None)
-            client.start(timeout=30)
+            client.start(timeout=DEADLINE_S)
             self.clients.append(client)
         self.holder, self.other = self.clients
         self.lock = self.holder.Lock("/lock", "holder")
-        require(self.lock.acquire(timeout=30), "the lock is not to be had")
+        require(self.lock.acquire(timeout=DEADLINE_S), "the lock is not to be had")
         self.ids = [client.client_id[0] for client in self.clients]
         self.taken = threading.Event()
         self.thread = threading.Thread(target=self._want, daemon=True)

@@ -7,7 +7,7 @@ from servers import Super, checks, eventually, require, same, sync_kinds, wire
 
 fill, same_trees = checks.fill, checks.same_trees
 
-SHORT_MS = 4000
+SHORT_MS = 6000
 
 
 def observers_are_with_followers(ensemble):
@@ -61,10 +61,11 @@ def the_whole_state(ensemble):
     same_trees(ensemble)
 
 
-def speaks(client, seconds):
+def speak(clients, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        client.ping()
+        for client in clients:
+            client.ping()
         time.sleep(0.1)
 
 
@@ -72,7 +73,7 @@ def again(observer, client):
     """The session of a client that was disconnected, at the same observer."""
     def back():
         with contextlib.suppress(wire.Gone):
-            return observer.client(timeout_ms=checks.LONGER_MS * 6, session=(client.id, client.password))
+            return observer.client(session=(client.id, client.password))
     client.drop()
     renewed = eventually(back, "%r takes the client back" % observer)
     same(renewed.id, client.id, "session at %r" % observer)
@@ -81,7 +82,7 @@ def again(observer, client):
 
 def goes_on(ensemble, observer, lost):
     """A client of the observer outlives the end of that member: session, ephemeral node, watch and writes."""
-    client = observer.client(timeout_ms=checks.LONGER_MS * 6)
+    client = observer.client()
     path = "/outlives-%r-%r-%x" % (lost, observer, client.id)
     client.create(path, b"0", flags=wire.EPHEMERAL)
     lost.kill()
@@ -117,26 +118,31 @@ def the_leader_dies(ensemble):
 
 
 def sessions_through_the_master(ensemble):
-    """Sessions of an observer's clients live while these speak, and end when they are silent."""
+    """Sessions of observers' clients live while these speak, and end when they are silent."""
+    held = {observer: observer.client(timeout_ms=SHORT_MS) for observer in ensemble.observers}
+    paths = {observer: "/through-%r-%x" % (observer, client.id) for observer, client in held.items()}
+    for observer, client in held.items():
+        client.create(paths[observer], flags=wire.EPHEMERAL)
+    speak(held.values(), 1.3 * SHORT_MS / 1000)
+    # And those that come from another member: the leader is asked, by way of the master.
+    moved = []
     for observer in ensemble.observers:
-        client = observer.client(timeout_ms=SHORT_MS)
-        path = "/through-%r-%x" % (observer, client.id)
-        client.create(path, flags=wire.EPHEMERAL)
-        speaks(client, 1.5 * SHORT_MS / 1000)
-        # And those that come from another member: the leader is asked, by way of the master.
-        moved = ensemble.leader().client(timeout_ms=SHORT_MS)
-        moved.drop()
-        moved = observer.client(timeout_ms=SHORT_MS, session=(moved.id, moved.password))
-        require(moved.id, "a session that moved to %r" % observer)
-        speaks(client, 0.5)
-        same(client.exists(path)["ephemeralOwner"], client.id, "owner of %s" % path)
-        moved.drop()
+        away = ensemble.leader().client(timeout_ms=SHORT_MS)
+        away.drop()
+        moved.append(observer.client(timeout_ms=SHORT_MS, session=(away.id, away.password)))
+        require(moved[-1].id, "a session that moved to %r" % observer)
+        speak([*held.values(), *moved], 0.5)
+    for observer, client in held.items():
+        same(client.exists(paths[observer])["ephemeralOwner"], client.id, "owner of %s" % paths[observer])
+    for client in (*held.values(), *moved):
         client.drop()
-        watcher = ensemble.leader().client()
-        eventually(lambda: watcher.exists(path) is None, "the end of a silent session of %r" % observer)
-        watcher.close()
+    watcher = ensemble.leader().client()
+    for observer, client in held.items():
+        eventually(lambda: watcher.exists(paths[observer]) is None, "the end of a silent session of %r" % observer)
         gone = observer.client(session=(client.id, client.password))
         same(gone.id, 0, "an expired session at %r" % observer)
+        gone.drop()
+    watcher.close()
 
 
 def members_change(ensemble):

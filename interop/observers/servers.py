@@ -50,16 +50,12 @@ class Member(members.Member):
 
 
 class Observed(members.Ensemble):
-    """Voters and observers by their letters, as in "zzz+j"."""
+    """Observers are with followers."""
+
+    MEMBER = Member
 
     def __init__(self, kinds, folder):
-        self.kinds, self.folder = kinds, folder
-        voters, _, observers = kinds.partition("+")
-        self.members = [
-            Member(at + 1, kind, at >= len(voters), os.path.join(folder, "member-%d" % (at + 1)))
-            for at, kind in enumerate(voters + observers)]
-        self.voters = [member for member in self.members if not member.observer]
-        self.observers = [member for member in self.members if member.observer]
+        super().__init__(kinds, folder)
         port, = free_ports(1)
         for member in self.members:
             member.settings.update({
@@ -85,11 +81,10 @@ class Observed(members.Ensemble):
 class Pair(members.Ensemble):
     """Two voters, each with an oracle of its own."""
 
+    MEMBER = Member
+
     def __init__(self, kinds, folder):
-        self.kinds, self.folder = kinds, folder
-        self.members = [
-            Member(at + 1, kind, False, os.path.join(folder, "member-%d" % (at + 1))) for at, kind in enumerate(kinds)]
-        self.voters = self.members
+        super().__init__(kinds, folder)
         for member in self.members:
             member.settings["oraclePath"] = member.oracle_file
             member.oracle(0)

@@ -13,9 +13,9 @@ import time
 import wire
 from servers import Failure
 
-SESSION_MS = 60_000
+SESSION_MS = 120_000
 """Longer than any fault: a session that is lost was lost by the servers."""
-PATIENCE_S = 6
+PATIENCE_S = 8
 """For one answer. Longer than a member needs to notice that it has lost the others."""
 PACE_S = 0.003
 KEYS = 3
@@ -236,7 +236,7 @@ class Crowd:
             client.stopping.set()
         for client in self.clients:
             if client.thread.ident:
-                client.thread.join(timeout=60)
+                client.thread.join(timeout=120)
         self.check()
         stuck = [client.number for client in self.clients if client.thread.is_alive()]
         if stuck:

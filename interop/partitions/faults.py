@@ -7,7 +7,7 @@ import time
 from servers import KIND, eventually, require
 
 HOUR_S = 3600
-DETECT_S = 2.5
+DETECT_S = 5
 """For how long a fault lasts that must be noticed: longer than syncLimit."""
 
 
@@ -146,8 +146,9 @@ def leader_on_a_bad_link(scene):
 
 
 def narrow_links(scene):
-    """All that the leader sends, to members and clients, through 200 kbit/s, what a follower sends through 100."""
-    scene.network.narrow(scene.leader().sid, 200)
+    """All that the leader sends, to members and clients, through 100 kbit/s for each follower, what one of these sends
+    through as much."""
+    scene.network.narrow(scene.leader().sid, 100 * (len(scene.members) - 1))
     scene.network.narrow(scene.a_follower().sid, 100)
     scene.last(DETECT_S)
     scene.go_on(count=5)
@@ -317,11 +318,14 @@ FAULTS = {function.__name__.replace("_", "-"): function for function in (
     links_are_reset)}
 
 OF_FIVE = ("minority-with-the-leader", "minority-of-followers", "leader-cut-off", "no-majority", "leader-is-not-heard",
-           "random-loss", "leader-killed", "leader-stands-still", "leaders-disk-is-full", "everything-at-once")
+           "random-loss", "narrow-links", "leader-killed", "leader-stands-still", "leaders-disk-is-full", "wrong-clocks",
+           "everything-at-once")
 ON_SLOW_LINKS = ("links-become-slow", "links-are-reset", "leader-killed", "all-killed", "leader-stands-still")
 if KIND == "java":
     # It was seen not to elect anybody for a minute on links as slow as these.
     ON_SLOW_LINKS = ON_SLOW_LINKS[1:]
-# Apache ZooKeeper under libfaketime was seen to hang on its way back into the ensemble.
-OF_THREE = tuple(name for name in FAULTS if not name.startswith(("minority", "links"))
-                 and (KIND != "java" or name != "wrong-clocks"))
+OF_THREE = tuple(name for name in FAULTS if not name.startswith(("minority", "links")))
+if KIND == "java":
+    # Apache ZooKeeper under libfaketime was seen to hang on its way back into the ensemble: the clocks by which the
+    # virtual machine waits are not all changed alike. So wrong clocks are for members that are Zooid only.
+    OF_THREE, OF_FIVE = [tuple(name for name in names if name != "wrong-clocks") for names in (OF_THREE, OF_FIVE)]

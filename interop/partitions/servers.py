@@ -19,11 +19,12 @@ DISK = "256m"
 # Debian's path; the name of the folder in the middle is that of the architecture.
 FAKETIME = ["/usr/lib/%s-linux-gnu/faketime/libfaketimeMT.so.1" % os.uname().machine]
 
-# Two seconds without a word end a connection between members: faults shall be noticed while they last.
+# Four seconds without a word end a connection between members: faults shall be noticed while they last, and a machine
+# that stands still for a moment is none.
 SETTINGS = """\
 tickTime=500
-initLimit=20
-syncLimit=4
+initLimit=40
+syncLimit=8
 minSessionTimeout=1000
 maxSessionTimeout=120000
 maxClientCnxns=0

@@ -177,7 +177,6 @@ def other_kinds_take_over(ensemble):
         text, _ = session.reconfig(version=version_of(before))
     same(lines_of(text), lines_of(before), "the list")
     everywhere(ensemble, text)
-    return leader
 
 
 def whole_list_at_once(ensemble):

@@ -24,6 +24,7 @@ SETTINGS = """\
 tickTime=500
 initLimit=60
 syncLimit=20
+maxSessionTimeout=600000
 maxClientCnxns=0
 4lw.commands.whitelist=*
 admin.enableServer=false
@@ -105,7 +106,7 @@ class Session(wire.Client):
 
     def __init__(self, port):
         self.events = []
-        super().__init__(port, 60_000, patience_s=DEADLINE_S)
+        super().__init__(port, 120_000, patience_s=DEADLINE_S)
 
     def receive(self):
         while True:

@@ -1,16 +1,13 @@
-"""Runs every check; names of checks as arguments run only those."""
+"""Runs every check; ensembles by their letters as arguments run only those."""
 
 import os
 import shutil
-import signal
 import sys
-import tempfile
-import time
-import traceback
 
 import checks
 import tools
-from servers import Ensemble, Failure
+from runner import main as run
+from servers import Ensemble
 
 JAVA = os.environ["SERVER"] == "java"
 
@@ -63,64 +60,25 @@ PLAN = [
 ]
 
 
-class Runner:
-    def __init__(self, base, names):
-        self.base, self.names = base, names
-        self.passed = self.failed = 0
-
-    def one(self, name, function, *arguments):
-        start = time.monotonic()
-        try:
-            function(*arguments)
-        except Exception as error:
-            self.failed += 1
-            detail = str(error) if isinstance(error, Failure) else traceback.format_exc()
-            print("FAIL %s: %s" % (name, " | ".join(detail.strip().splitlines())), flush=True)
-            return False
-        self.passed += 1
-        print("ok %s" % name, flush=True)
-        print("# %s took %.1f s" % (name, time.monotonic() - start), file=sys.stderr, flush=True)
-        return True
-
-    def ensemble(self, kinds, options, steps):
-        """One ensemble for all checks; behind one that failed nothing is known any more."""
-        if self.names and not any(kinds == name.partition(" ")[0] for name in self.names):
-            return
-        ensemble = Ensemble(kinds, tempfile.mkdtemp(dir=self.base, prefix=kinds + "-"), **options)
-        try:
-            for name, function in steps:
-                if not self.one("%s %s" % (kinds, name), function, ensemble):
-                    self.keep(ensemble)
-                    return
-        finally:
-            ensemble.end()
-            shutil.rmtree(ensemble.folder, ignore_errors=True)
-
-    def keep(self, ensemble):
-        """Ends it; shows what its members said, and keeps it when asked to."""
+def ensemble(runner, kinds, options, steps):
+    """One ensemble for all checks; behind one that failed nothing is known any more."""
+    ensemble = Ensemble(kinds, runner.folder(kinds), **options)
+    try:
+        for name, function in steps:
+            if not runner.one("%s %s" % (kinds, name), function, ensemble):
+                runner.keep(ensemble)
+                return
+    finally:
         ensemble.end()
-        for member in ensemble.members:
-            print("# the end of the log of %r:" % member, file=sys.stderr)
-            with open(member.log_file, errors="replace") as file:
-                for line in file.read().splitlines()[-25:]:
-                    print("#   %s" % line[:300], file=sys.stderr)
-        if os.environ.get("KEEP"):
-            kept = tempfile.mkdtemp(prefix="zooid-reconfig-failed-")
-            shutil.copytree(ensemble.folder, kept, dirs_exist_ok=True)
-            print("# kept: %s" % kept, file=sys.stderr)
-        sys.stderr.flush()
+        shutil.rmtree(ensemble.folder, ignore_errors=True)
 
 
-def main():
-    # A run that is interrupted still ends its servers.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="zooid-reconfig-") as base:
-        runner = Runner(base, sys.argv[1:])
-        for kinds, options, steps in PLAN:
-            runner.ensemble(kinds, options, steps)
-    print("%d passed, %d failed" % (runner.passed, runner.failed), flush=True)
-    return 0 if runner.passed and not runner.failed else 1
+def main(runner):
+    wanted = sys.argv[1:]
+    for kinds, options, steps in PLAN:
+        if not wanted or kinds in wanted:
+            ensemble(runner, kinds, options, steps)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("reconfig", main))

@@ -3,7 +3,8 @@
 from members import Session, eventually, require, same, wire
 
 NO_NODE, NOT_READ_ONLY, EPHEMERAL_ON_LOCAL, EXPIRED = -101, -119, -120, -112
-SHORT_MS = 2000
+SHORT_MS = 4000
+"""Of sessions that expire. Long enough for a loaded machine to do with them what comes before."""
 
 
 def error(function, *words):

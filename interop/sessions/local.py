@@ -104,12 +104,14 @@ def other_creates_do_not(ensemble):
 
 
 def a_global_one_expires(ensemble):
-    for member in ensemble.running():
-        client = member.client(timeout_ms=SHORT_MS)
-        client.create("/dies", flags=wire.EPHEMERAL)
+    # All at once: each takes its time.
+    silent = {member: member.client(timeout_ms=SHORT_MS) for member in ensemble.running()}
+    for member, client in silent.items():
+        client.create("/dies-%d" % member.sid, flags=wire.EPHEMERAL)
+    for member, client in silent.items():
         wait_closed(client, "a silent session")
         witness = member.client()
-        eventually(lambda: witness.exists("/dies") is None, "its node is gone")
+        eventually(lambda: witness.exists("/dies-%d" % member.sid) is None, "its node is gone")
         witness.close()
         same(attach(member, client).id, 0, "an expired session")
     expect_counts(ensemble.running(), {}, 0)

@@ -1,11 +1,19 @@
 """Servers that find no leader and serve reads meanwhile."""
 
+import os
+import subprocess
+
 from kazoo.client import KazooClient, KazooState, KeeperState
 from kazoo.exceptions import NotReadOnlyCallError
 
-from client import (NO_NODE, NOT_READ_ONLY, Session, attach, error, eventually, gone, level, require, same, sets,
+from processes import DEADLINE_S, ORACLE
+from client import (NO_NODE, NOT_READ_ONLY, SHORT_MS, Session, attach, error, eventually, gone, level, require, same, sets,
                     wait_closed, wire)
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+OFFICIAL = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            "-Dlogback.configurationFile=" + os.path.join(HERE, "..", "reconfig", "quiet.xml"),
+            "-cp", "%s/*" % ORACLE, os.path.join(HERE, "ReadOnly.java")]
 WRITES = [
     (wire.CREATE, wire.create("/ro")), (wire.CREATE2, wire.create("/ro")), (wire.CONTAINER, wire.create("/ro", flags=4)),
     (wire.TTL, wire.create_ttl("/ro", b"", wire.OPEN, 1000)), (wire.DELETE, wire.versioned("/ro")),
@@ -77,6 +85,7 @@ def serves_reads(ensemble):
 
 
 def tells_what_it_is(ensemble):
+    """And ends silent sessions by itself."""
     member = ensemble.followers()[0]
     same(member.word("isro"), "rw", "isro with a leader")
     whole = member.monitor()
@@ -104,40 +113,48 @@ def tells_what_it_is(ensemble):
     lines = [line for line in read_only_conf.splitlines() if not line.startswith(stable)]
     same([line for line in conf.splitlines() if not line.startswith(stable)][:len(lines)], lines, "conf")
     client.drop()
+    client = member.client(timeout_ms=SHORT_MS, read_only=True)
+    wait_closed(client, "a silent session")
+    same(attach(member, client, read_only=True).id, 0, "an expired session")
     bring_back(ensemble, member)
     same(member.word("isro"), "rw", "isro with a leader again")
 
 
-def ends_silent_sessions(ensemble):
+def libraries_go_on(ensemble):
+    """kazoo and the official client, whose server loses its leader and finds one again."""
     member = ensemble.followers()[0]
-    cut_off(ensemble, member)
-    client = member.client(timeout_ms=2000, read_only=True)
-    wait_closed(client, "a silent session")
-    same(attach(member, client, read_only=True).id, 0, "an expired session")
-    bring_back(ensemble, member)
-
-
-def a_library_goes_on(ensemble):
-    """kazoo, with both kinds of servers in its list."""
-    member = ensemble.followers()[0]
-    client = KazooClient(hosts="127.0.0.1:%d" % member.port, read_only=True, timeout=10)
-    client.start(timeout=30)
-    client.create("/kazoo", b"1")
-    cut_off(ensemble, member)
-    eventually(lambda: client.client_state == KeeperState.CONNECTED_RO, lambda: "kazoo is %r" % client.client_state)
-    same(client.get("/kazoo")[0], b"1", "a read")
+    address = "127.0.0.1:%d" % member.port
+    # Its virtual machine starts meanwhile.
+    official = subprocess.Popen([*OFFICIAL, address, "/kazoo"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+    client = KazooClient(hosts=address, read_only=True, timeout=30)
     try:
-        client.set("/kazoo", b"2")
-        require(False, "a write is done")
-    except NotReadOnlyCallError:
-        pass
-    bring_back(ensemble, member)
-    eventually(lambda: client.client_state == KeeperState.CONNECTED, lambda: "kazoo is %r" % client.client_state)
-    eventually(lambda: client.state == KazooState.CONNECTED, lambda: "kazoo is %r" % client.state)
-    client.set("/kazoo", b"2")
-    client.delete("/kazoo")
-    client.stop()
-    client.close()
+        client.start(timeout=DEADLINE_S)
+        client.create("/kazoo", b"1")
+        cut_off(ensemble, member)
+        eventually(lambda: client.client_state == KeeperState.CONNECTED_RO, lambda: "kazoo is %r" % client.client_state)
+        same(client.get("/kazoo")[0], b"1", "a read")
+        try:
+            client.set("/kazoo", b"2")
+            require(False, "a write is done")
+        except NotReadOnlyCallError:
+            pass
+        official.stdin.write("go\n")
+        official.stdin.flush()
+        same(official.stdout.readline(), "reads 1\n", "what the official client says")
+        bring_back(ensemble, member)
+        eventually(lambda: client.client_state == KeeperState.CONNECTED, lambda: "kazoo is %r" % client.client_state)
+        eventually(lambda: client.state == KazooState.CONNECTED, lambda: "kazoo is %r" % client.state)
+        same(official.stdout.readline(), "has written\n", "what the official client says")
+        same(client.get("/kazoo")[0], b"2", "what it wrote")
+        client.set("/kazoo", b"3")
+        client.delete("/kazoo")
+        same(official.wait(DEADLINE_S), 0, "how the official client ended")
+    finally:
+        official.kill()
+        official.wait()
+        client.stop()
+        client.close()
 
 
 def without_local_sessions_nobody_gets_one(ensemble):
@@ -160,5 +177,5 @@ def without_local_sessions_nobody_gets_one(ensemble):
     back.close()
 
 
-WITH_LOCAL = [serves_reads, tells_what_it_is, ends_silent_sessions, a_library_goes_on]
+WITH_LOCAL = [serves_reads, tells_what_it_is, libraries_go_on]
 WITHOUT_LOCAL = [without_local_sessions_nobody_gets_one]

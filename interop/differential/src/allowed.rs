@@ -24,8 +24,9 @@
 //! Left out in ensembles, because Java itself answers differently from run to run:
 //! - requests on the connection that a session has left for another member: the first write ends
 //!   it, and a ping behind that is answered or not; `pair` drops that connection first
-//! - the expiry of sessions: a member tells the leader at its next ping of the clients that it heard,
-//!   with the timeout of that time, which may come behind a shorter one
+//! - the expiry of sessions that had a longer timeout before: a member tells the leader at its next
+//!   ping of the clients that it heard, with the timeout of that time, which may come behind the
+//!   shorter one; each case ends with the expiry of a session that always had a short one
 //!
 //! Left out in ensembles, because Java's members come apart:
 //! - changes of the node of the configuration: a start writes it anew, on that member alone

@@ -59,7 +59,7 @@ pub(crate) fn compare(
                 OpCode::from_i32(req.op).map_or(format!("op {}", req.op), |op| op.name().into())
             }
             Some(Item::Connect { .. }) => "connect".into(),
-            Some(Item::Expire { .. }) => "expiry".into(),
+            Some(Item::Expire { .. } | Item::Outlive { .. }) => "expiry".into(),
             _ => "barrier".into(),
         };
         return Err(Difference {

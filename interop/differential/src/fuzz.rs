@@ -197,7 +197,7 @@ impl Run<'_> {
     fn count(&mut self, at: usize, group: &[Item], answers: &[Seen]) {
         let step = match &group[0] {
             Item::Restart => Some("restart"),
-            Item::Expire { .. } => Some("expiry"),
+            Item::Expire { .. } | Item::Outlive { .. } => Some("expiry"),
             Item::Torn { .. } => Some("torn frame"),
             _ => None,
         };
@@ -321,6 +321,17 @@ impl Run<'_> {
                 Err(difference) => return Ok(Err(difference)),
             };
             generator.learn(group, at, &answers);
+            if self.options.coverage {
+                self.count(at, &items[at..], &answers);
+            }
+        }
+        for group in generator.expiry(stage.servers[0].len(), case as usize) {
+            let at = items.len();
+            items.extend(group);
+            let answers = match stage.play(at, &items[at..])? {
+                Ok(answers) => answers,
+                Err(difference) => return Ok(Err(difference)),
+            };
             if self.options.coverage {
                 self.count(at, &items[at..], &answers);
             }

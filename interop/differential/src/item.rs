@@ -34,6 +34,9 @@ pub(crate) enum Item {
     Restart,
     /// Lets a session expire, with an open but silent connection or without one.
     Expire { session: SessionNo, open: bool },
+    /// Waits until the session on a connection has expired, which has had a short timeout since it
+    /// began; the connection stays open and silent, or is dropped.
+    Outlive { slot: Slot, open: bool },
 }
 
 /// Which session a handshake is about.
@@ -297,6 +300,10 @@ impl fmt::Display for Item {
             Item::Expire { session, open } => {
                 let how = if *open { "silent" } else { "no" };
                 write!(f, "session {session} expires with {how} connection")
+            }
+            Item::Outlive { slot, open } => {
+                let how = if *open { "silent" } else { "dropped" };
+                write!(f, "conn {slot}: {how} until its session has expired")
             }
         }
     }

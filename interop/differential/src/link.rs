@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// How long a server may take for an answer. Far above what a loaded machine needs: who waits that
 /// long has lost a reply.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest frame that any answer of a test has.
 const LONGEST: usize = 64 << 20;

@@ -193,6 +193,15 @@ impl Pair {
                 compare("expiry", group, at, &seen[0], &seen[1])?;
                 self.level()?;
             }
+            Item::Outlive { slot, open } => {
+                let seen = std::thread::scope(|scope| {
+                    let wait = |side| scope.spawn(move || Side::outlive(side, at, *slot, *open));
+                    let waiting = self.sides.each_mut().map(wait);
+                    waiting.map(|thread| thread.join().expect("waiting does not panic"))
+                });
+                compare("expiry", group, at, &seen[0], &seen[1])?;
+                self.level()?;
+            }
         }
         self.compare(at, group)
     }
@@ -700,24 +709,48 @@ impl Side {
         }
         let end = open.then(|| Norm::end(&link.recv()));
         drop(link);
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let expired = self.closed_behind(member, before);
+        seen.extend(end.into_iter().chain([expired]).map(|norm| Seen {
+            origin: Some(at),
+            norm,
+        }));
+        seen
+    }
+
+    /// Waits until the session of the connection has expired: the zxid moves by one.
+    fn outlive(&mut self, at: usize, slot: Slot, open: bool) -> Vec<Seen> {
+        // The shrinker may have dropped the step that opened the connection.
+        if self.slots[slot].is_none() {
+            return Vec::new();
+        }
+        let member = self.member_of(slot);
+        let before = self.zxid;
+        if open {
+            while self.next(slot).is_some() {}
+        } else {
+            self.slots[slot] = None;
+        }
+        vec![Seen {
+            origin: Some(at),
+            norm: self.closed_behind(member, before),
+        }]
+    }
+
+    /// The zxid behind this one, as soon as the member has it: that of the end of a session.
+    fn closed_behind(&mut self, member: usize, before: i64) -> Norm {
+        let deadline = Instant::now() + LEVEL;
         let mut after = before;
         while after == before && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
             after = self.control_zxid(member);
         }
         self.closings.insert(after);
-        let expired = Norm::Reply {
+        Norm::Reply {
             xid: xid::PING,
             zxid: after,
             err: 0,
             body: Body::None,
-        };
-        seen.extend(end.into_iter().chain([expired]).map(|norm| Seen {
-            origin: Some(at),
-            norm,
-        }));
-        seen
+        }
     }
 
     fn control_zxid(&mut self, member: usize) -> i64 {

@@ -32,8 +32,8 @@ import org.apache.zookeeper.data.Stat;
  */
 public final class Mover {
     /** Between two writes: the clients share the cores with the servers. */
-    private static final long PACE_MS = 4;
-    private static final long PATIENCE_S = 60;
+    private static final long PACE_MS = 8;
+    private static final long PATIENCE_S = 120;
 
     private final String servers;
     private final String root;
