@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use zooid_proto::OpCode;
 
 use crate::difference::Difference;
+use crate::expiry;
 use crate::generate::Generator;
 use crate::item::Item;
 use crate::norm::{Body, Norm};
@@ -325,7 +326,12 @@ impl Run<'_> {
                 self.count(at, &items[at..], &answers);
             }
         }
-        for group in generator.expiry(stage.servers[0].len(), case as usize) {
+        let members = stage.servers[0].len();
+        let last = match self.options.ensemble.is_some() && self.variant.expiry {
+            true => expiry::groups(members, case as usize, generator.sessions(members)),
+            false => Vec::new(),
+        };
+        for group in last {
             let at = items.len();
             items.extend(group);
             let answers = match stage.play(at, &items[at..])? {

@@ -11,7 +11,7 @@ use zooid_proto::{Buf, OpCode, Str, ops::Request};
 use crate::allowed;
 use crate::item::{Hello, Item, Password, Req, SessionNo, Shape, Slot, Who};
 use crate::norm::{Body, Norm, Session};
-use crate::pair::{LONG_MS, Pair, SLOTS, Seen};
+use crate::pair::{Pair, SLOTS, Seen};
 use crate::rng::Rng;
 use crate::variant::Variant;
 use crate::vocabulary::{HARD_LIMITS, LIMITS, PATHS, QUOTA, RESERVED, UNKNOWN_OPS, WEIRD};
@@ -24,10 +24,6 @@ struct Known {
     version: i32,
     aversion: i32,
 }
-
-/// Timeout of the sessions that expire in ensembles, ms. Long enough for a loaded machine to make
-/// their nodes.
-const EXPIRY_MS: i32 = 5000;
 
 /// One case in the making.
 pub(crate) struct Generator<'v> {
@@ -114,60 +110,10 @@ impl<'v> Generator<'v> {
         }
     }
 
-    /// The last steps of a case of ensembles: a session with ephemeral nodes expires on one member,
-    /// in turn, while clients on the others watch; groups to be played one by one. It has had its
-    /// short timeout since it began, see `allowed`.
-    pub(crate) fn expiry(&mut self, members: usize, turn: usize) -> Vec<Vec<Item>> {
-        if !self.ensemble || !self.variant.expiry {
-            return Vec::new();
-        }
-        let silent = turn % members;
-        let mut groups = Vec::new();
-        for slot in (0..members).map(|at| (silent + at) % members) {
-            let number = self.sessions;
-            self.sessions += 1;
-            let timeout_ms = if slot == silent { EXPIRY_MS } else { LONG_MS };
-            let hello = Hello::plain(Who::New(number), timeout_ms);
-            // In one segment with the handshake: the clock of the session runs.
-            let mut group = vec![Item::Connect { slot, hello }];
-            let auth = Request::Auth(AuthPacket {
-                kind: 0,
-                scheme: Some("digest".into()),
-                auth: Some(allowed::SUPER.as_bytes().into()),
-            });
-            let mut requests = vec![Req::new(xid::AUTH, &auth)];
-            for path in ["/expires-1", "/expires-2"] {
-                self.xid += 1;
-                let path = Some(path.into());
-                requests.push(Req::new(
-                    self.xid,
-                    &if slot == silent {
-                        Request::Create(CreateRequest {
-                            path,
-                            data: Some(Vec::new().into()),
-                            acl: Some(vec![Acl::new(31, "world", "anyone")]),
-                            flags: create_mode::EPHEMERAL,
-                        })
-                    } else {
-                        Request::Exists(ExistsRequest { path, watch: true })
-                    },
-                ));
-            }
-            group.extend(requests.into_iter().map(|req| Item::Request {
-                slot,
-                glued: true,
-                req,
-            }));
-            groups.push(group);
-        }
-        let open = (turn / members).is_multiple_of(2);
-        groups.push(vec![Item::Outlive { slot: silent, open }]);
-        groups.push(vec![Item::Barrier]);
-        let expired = Who::Attach(self.sessions - members, Password::Right);
-        let slot = (silent + 1) % members;
-        let hello = Hello::plain(expired, LONG_MS);
-        groups.push(vec![Item::Connect { slot, hello }]);
-        groups
+    /// The first of so many sessions, which no other step has.
+    pub(crate) fn sessions(&mut self, count: usize) -> SessionNo {
+        self.sessions += count;
+        self.sessions - count
     }
 
     /// Takes what the reference server answered.

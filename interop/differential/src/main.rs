@@ -2,13 +2,14 @@
 //!
 //! - [`fuzz`]: random streams, [`generate`] makes them, [`pair`] plays them, [`norm`] maps away
 //!   what may differ, [`difference`] tells the rest, [`shrink`] shortens what shows it, [`allowed`]
-//!   lists what is left out and why
+//!   lists what is left out and why, [`expiry`] ends the cases of ensembles
 //! - [`checklist`]: edge cases with the values that must come
 //! - [`link`], [`item`], [`server`]: connections, steps, processes
 
 mod allowed;
 mod checklist;
 mod difference;
+mod expiry;
 mod fuzz;
 mod generate;
 mod item;
