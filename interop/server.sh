@@ -66,9 +66,12 @@ start() {
     *) die "unknown kind of server: $kind (zooid or java)" ;;
     esac
 
-    # A process group of its own: Ctrl-C at a suite must not end the server before the suite does.
-    setsid "${command[@]}" >>"$dir/server.log" 2>&1 </dev/null &
+    # A process group of its own: Ctrl-C at a suite must not end the server before the suite does. No session of its own:
+    # Linux schedules sessions as groups, and lets one stand still for seconds on few cores that others keep busy.
+    set -m
+    "${command[@]}" >>"$dir/server.log" 2>&1 </dev/null &
     local pid=$!
+    set +m
     echo "$pid" >"$dir/server.pid"
 
     local end=$((SECONDS + deadline_s)) line

@@ -23,8 +23,11 @@ start)
     else
         command=("$ZOOID" serve --config "$dir/zoo.cfg")
     fi
-    setsid "${command[@]}" >>"$dir/server.log" 2>&1 </dev/null &
+    # A process group of its own, and no session: see `../server.sh`.
+    set -m
+    "${command[@]}" >>"$dir/server.log" 2>&1 </dev/null &
     echo $! >"$dir/server.pid"
+    set +m
     ;;
 stop | kill)
     dir=$2
