@@ -41,7 +41,8 @@ def written_until_killed(kind, folder, lines, load_seed, lists):
     """Serves a load and is killed in the middle of it. Returns the load."""
     server = Server(kind, folder, *lines, flags=REAPING)
     settle(server)
-    dying = server.client(timeout_ms=500)
+    # Long enough for the requests below on a busy machine.
+    dying = server.client(timeout_ms=3000)
     dying.create("/load/shared/of-a-dead-client", flags=wire.EPHEMERAL)
     # The server itself deletes these: their transactions have no client.
     for op, body in ((wire.CONTAINER, wire.create("/load/swept", flags=wire.AS_CONTAINER)),
