@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::test::duration;
-use crate::{repo, target, tools};
+use crate::{lanes, repo, target, tools};
 
 struct Target {
     name: &'static str,
@@ -86,18 +86,25 @@ pub(crate) fn fuzz(arguments: &[&str]) -> Result<bool> {
         println!("ok clippy");
         passed += 1;
     }
-    for target in &wish.targets {
+    // Each keeps one processor busy.
+    let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+    let fuzzed = |target: &Target| {
         let start = Instant::now();
-        match run(target, &bins, wish.for_s)? {
+        let outcome = run(target, &bins, wish.for_s)?;
+        match &outcome {
             Ok(stats) => {
-                passed += 1;
                 let took = duration(start.elapsed());
                 println!("ok {}: {stats} in {took}", target.name);
             }
-            Err(why) => {
-                failed += 1;
-                println!("FAIL {}: {why}", target.name);
-            }
+            Err(why) => println!("FAIL {}: {why}", target.name),
+        }
+        Ok(outcome.is_ok())
+    };
+    for outcome in lanes::run(lanes, wish.targets, |_| false, fuzzed) {
+        let outcome: Result<bool> = outcome;
+        match outcome? {
+            true => passed += 1,
+            false => failed += 1,
         }
     }
     println!("{passed} passed, {failed} failed");
