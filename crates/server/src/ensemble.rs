@@ -4,6 +4,7 @@ pub mod disk;
 pub mod members;
 pub mod net;
 pub mod oracle;
+pub mod remarks;
 
 use crate::clock::Clock;
 use crate::run::StartError;
@@ -12,6 +13,7 @@ use disk::MemberDisk;
 use members::Ports;
 use net::{LinkHandle, Net, PeerEvent};
 use parking_lot::Mutex;
+use remarks::Remarks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +24,7 @@ use zooid_node::recover::Tail;
 use zooid_node::transfer::{Incoming, Outgoing};
 use zooid_node::{Settings, Shared};
 use zooid_store::epochs::Epochs;
-use zooid_zab::{Boot, ConnId, Effect, Input, Params, Role};
+use zooid_zab::{Boot, ConnId, Effect, Input, Params, Role, Sid, SyncReport};
 
 /// Inputs that the core takes before it looks at the time and hands transactions to the disk.
 const INPUTS_PER_TURN: usize = 1024;
@@ -104,6 +106,9 @@ pub struct Runner {
     clock: Clock,
     settings: Settings,
     links: BTreeMap<ConnId, LinkHandle>,
+    /// The last one that is gone: what comes of that is told with its address.
+    gone: Option<(ConnId, LinkHandle)>,
+    remarks: Remarks,
     /// Connections that are being opened and still wanted.
     dialing: BTreeSet<ConnId>,
     incoming: Option<Incoming<'static>>,
@@ -140,6 +145,8 @@ impl Runner {
             ports,
             clock,
             links: BTreeMap::new(),
+            gone: None,
+            remarks: Remarks::default(),
             dialing: BTreeSet::new(),
             incoming: None,
             stopping: None,
@@ -208,16 +215,17 @@ impl Runner {
                         (Input::Dialed { conn }, None)
                     }
                     PeerEvent::Bytes(conn, ref bytes, permit) => {
-                        if !self.links.contains_key(&conn) {
+                        let Some(link) = self.links.get_mut(&conn) else {
                             return Ok(());
-                        }
+                        };
+                        link.keep_first(bytes);
                         let input = Input::Received { conn, bytes };
                         self.member.input(input, now);
                         drop(permit);
                         return self.carry_out();
                     }
                     PeerEvent::Closed(conn) => {
-                        let known = self.links.remove(&conn).is_some();
+                        let known = self.take_link(conn);
                         // One that was never opened has no link.
                         if !known && !self.dialing.remove(&conn) {
                             return Ok(());
@@ -266,8 +274,9 @@ impl Runner {
                     if let Some(link) = self.links.get(&conn)
                         && !link.send(bytes)
                     {
-                        tracing::warn!(?conn, "a member does not take what is sent: cut off");
-                        self.links.remove(&conn);
+                        let what = "cut off: it does not take what is sent";
+                        self.remark(conn, None, what.to_owned());
+                        self.take_link(conn);
                         self.member.input(Input::Closed { conn }, now);
                     }
                 }
@@ -288,6 +297,8 @@ impl Runner {
                         link.send_log(after, upto);
                     }
                 }
+                Effect::Remark { conn, sid, what } => self.remark(conn, sid, what),
+                Effect::BroughtUp(report) => self.brought_up(&report),
                 Effect::Close { conn } => {
                     self.dialing.remove(&conn);
                     if let Some(link) = self.links.remove(&conn) {
@@ -306,10 +317,8 @@ impl Runner {
                     }
                 }
                 Effect::SnapshotAbort => self.incoming = None,
-                Effect::Role(role) => {
-                    tell(role);
-                    self.show(true);
-                }
+                // Agreement says in the log why.
+                Effect::Role(_) => self.show(true),
                 Effect::Config(text) => {
                     tracing::info!(members = text, "a list of members is in force");
                     match Membership::parse(&text, true) {
@@ -327,6 +336,57 @@ impl Runner {
 }
 
 impl Runner {
+    /// A connection is gone, if it was there.
+    fn take_link(&mut self, conn: ConnId) -> bool {
+        self.gone = self.links.remove(&conn).map(|link| (conn, link));
+        self.gone.is_some()
+    }
+
+    /// A connection that is there, or has just gone.
+    fn link(&self, conn: ConnId) -> Option<&LinkHandle> {
+        let gone = self.gone.as_ref().filter(|gone| gone.0 == conn);
+        self.links.get(&conn).or(gone.map(|gone| &gone.1))
+    }
+
+    /// Tells operators of a connection, if it is time to.
+    fn remark(&mut self, conn: ConnId, sid: Option<Sid>, mut what: String) {
+        let peer = match self.link(conn) {
+            Some(link) => {
+                if let Some(who) = remarks::name(&link.first) {
+                    what = format!("{what}: looks like {who}");
+                }
+                link.peer()
+            }
+            None => "a member".to_owned(),
+        };
+        let now_ms = self.clock.now().mono_ms;
+        if let Some(line) = self.remarks.note(sid, peer, what, now_ms) {
+            Remarks::tell(&line);
+        }
+    }
+
+    /// One line for each learner that was brought to where this server is, or was not.
+    fn brought_up(&self, report: &SyncReport) {
+        let link = self.link(report.conn);
+        let fed = link.map_or(0, LinkHandle::fed);
+        let back_to = report.back_to.map(|zxid| format!("0x{zxid:x}"));
+        tracing::info!(
+            learner = report.learner,
+            observer = report.observer,
+            peer = link.map(LinkHandle::peer),
+            from = format_args!("0x{:x}", report.from),
+            back_to,
+            to = format_args!("0x{:x}", report.to),
+            entries = report.entries,
+            bytes = report.bytes + fed,
+            ms = report.ms,
+            "{} {} server {}",
+            report.kind,
+            if report.done { "to" } else { "broken off, to" },
+            report.learner
+        );
+    }
+
     /// Brings up to date what operators see.
     fn show(&mut self, at_once: bool) {
         let now_ms = self.clock.now().mono_ms;
@@ -334,6 +394,7 @@ impl Runner {
             return;
         }
         self.told_ms = now_ms;
+        self.remarks.due(now_ms).iter().for_each(Remarks::tell);
         let mut seen = self.seen.lock();
         let status = self.member.peer().status();
         if status.role == Role::Looking && seen.status.role != Role::Looking {
@@ -344,22 +405,5 @@ impl Runner {
             _ => None,
         };
         seen.status = status;
-    }
-}
-
-fn tell(role: Role) {
-    match role {
-        Role::Looking => tracing::info!("looking for a leader"),
-        Role::Leading { epoch, serving } => tracing::info!(epoch, serving, "leading"),
-        Role::Following {
-            leader,
-            epoch,
-            serving,
-        } => tracing::info!(leader, epoch, serving, "following"),
-        Role::Observing {
-            leader,
-            epoch,
-            serving,
-        } => tracing::info!(leader, epoch, serving, "observing"),
     }
 }

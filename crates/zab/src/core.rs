@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::info;
 use zooid_proto::members::Role as MemberRole;
 use zooid_proto::quorum::{FromLeader, FromLearner, Limits};
 
@@ -17,9 +17,6 @@ use crate::out::Out;
 use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
 use crate::store::Store;
-
-/// One line in the log per so many ms about strangers, however many come.
-const REFUSALS_EVERY_MS: u64 = 10_000;
 
 /// What follows on a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) seen: Option<Arc<Verifier>>,
     /// The role is over; the first reason counts.
     pub(crate) leaving: Option<Next>,
+    /// That reason, for the log.
+    pub(crate) why: String,
     /// A leader's transactions did not fit to what is here: ask the next one for its whole state.
     pub(crate) want_snapshot: bool,
     /// Whether an oracle lets this server decide alone while it is.
@@ -64,8 +63,6 @@ pub(crate) struct Core {
     pub(crate) state_nodes: u64,
     /// Learners that were sent transactions, and those that were sent a whole state.
     pub(crate) synced_by: (u64, u64),
-    told_at: Option<u64>,
-    untold: u64,
 }
 
 impl Core {
@@ -87,14 +84,13 @@ impl Core {
             committed,
             seen,
             leaving: None,
+            why: "the server starts".to_owned(),
             want_snapshot: false,
             oracle: false,
             masters: Masters::default(),
             model: Model::default(),
             state_nodes: u64::MAX,
             synced_by: (0, 0),
-            told_at: None,
-            untold: 0,
         }
     }
 
@@ -168,7 +164,7 @@ impl Core {
     /// Ends the role.
     pub(crate) fn leave(&mut self, next: Next, why: impl std::fmt::Display) {
         if self.leaving.is_none() {
-            info!(sid = self.params.sid, "giving up the role: {why}");
+            self.why = why.to_string();
             self.leaving = Some(next);
         }
     }
@@ -181,22 +177,17 @@ impl Core {
         }
     }
 
-    /// Closes a connection that does not speak as a peer does.
-    pub(crate) fn refuse(&mut self, conn: ConnId, why: impl std::fmt::Display) {
+    /// Closes a connection that does not speak as a member does. `sid`: who it says it is.
+    pub(crate) fn refuse(&mut self, conn: ConnId, sid: Option<Sid>, why: impl std::fmt::Display) {
+        self.remark(conn, sid, format!("refused: {why}"));
         self.out.close(conn);
-        if self
-            .told_at
-            .is_some_and(|told_at| self.now < told_at + REFUSALS_EVERY_MS)
-        {
-            self.untold += 1;
-            return;
-        }
-        let untold = std::mem::take(&mut self.untold);
-        self.told_at = Some(self.now);
-        warn!(
-            sid = self.params.sid,
-            "closed a connection on the quorum port: {why} ({untold} others not told)"
-        );
+    }
+
+    /// Says something about a connection to operators. Strangers may say that they are anyone: what
+    /// they do is no remark on a member but for its number.
+    pub(crate) fn remark(&mut self, conn: ConnId, sid: Option<Sid>, what: String) {
+        let sid = sid.filter(|&sid| self.last_seen().member(sid).is_some());
+        self.out.push(Effect::Remark { conn, sid, what });
     }
 
     /// A reconfiguration is about to be logged: from now on its quorum counts, too. Written before

@@ -150,6 +150,11 @@ impl Elections {
         self.links.reset(out);
     }
 
+    /// Why the last election ended as it did, for the log.
+    pub(crate) fn reason(&self) -> &str {
+        self.fle.reason()
+    }
+
     /// Whether the connection with a server is known to be gone.
     pub(crate) fn is_down(&self, sid: Sid) -> bool {
         self.fle.is_down(sid)

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use zooid_proto::quorum::{ForwardedRequest, Limits, PacketDecoder};
 
-use crate::io::{Forwarded, Sid};
+use crate::core::Core;
+use crate::io::{Effect, Forwarded, Sid, SyncReport};
 use crate::quorum::Tracker;
 
 /// How far a learner has come.
@@ -54,6 +55,8 @@ pub(crate) struct Handler {
     pub(crate) early_ack: Option<i64>,
     /// The last transaction that it is known to have.
     pub(crate) acked: i64,
+    /// What it was sent and has not acknowledged, and since when, ms.
+    pub(crate) sync: Option<(u64, SyncReport)>,
 }
 
 impl Handler {
@@ -68,6 +71,7 @@ impl Handler {
             unacked: VecDeque::new(),
             early_ack: None,
             acked: 0,
+            sync: None,
         }
     }
 
@@ -93,6 +97,24 @@ impl Handler {
             sync_limit
         } else {
             init_limit
+        }
+    }
+
+    /// It has acknowledged all that it lacked.
+    pub(crate) fn brought_up(&mut self, core: &mut Core) {
+        self.report(true, core);
+    }
+
+    /// It will not acknowledge what it was sent: the connection is at its end.
+    pub(crate) fn give_up_sync(&mut self, core: &mut Core) {
+        self.report(false, core);
+    }
+
+    fn report(&mut self, done: bool, core: &mut Core) {
+        if let Some((since, report)) = self.sync.take() {
+            let ms = core.now - since;
+            core.out
+                .push(Effect::BroughtUp(SyncReport { ms, done, ..report }));
         }
     }
 

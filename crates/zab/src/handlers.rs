@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tracing::{debug, warn};
+use tracing::debug;
 use zooid_proto::quorum::{
     ForwardedRequest, FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder, Touch,
 };
@@ -133,7 +133,9 @@ impl Handlers {
         handler.stage = Stage::Syncing;
         let top = core.store.applied();
         let late = newleader_comes_last(handler, core);
-        crate::sync::send(core, conn, handler.sid, position, top);
+        let (sid, observer) = (handler.sid, handler.observer);
+        let sent = crate::sync::send(core, conn, sid, observer, position, top);
+        self.at(conn).sync = Some((core.now, sent));
         if !late {
             newleader(conn, epoch, core);
         }
@@ -160,7 +162,8 @@ impl Handlers {
 
     /// Closes all connections.
     pub(crate) fn end(&mut self, core: &mut Core) {
-        for conn in std::mem::take(&mut self.by_conn).into_keys() {
+        for (conn, mut handler) in std::mem::take(&mut self.by_conn) {
+            handler.give_up_sync(core);
             core.out.close(conn);
         }
     }
@@ -207,9 +210,16 @@ pub(crate) trait Master {
     fn accept(&mut self, conn: ConnId, core: &mut Core) {
         let handlers = self.handlers();
         if handlers.by_conn.len() >= MAX_LEARNERS {
-            core.refuse(conn, "too many connections");
-            return;
+            let strangers = handlers.iter().filter(|one| one.1.stage == Stage::Stranger);
+            let oldest = strangers.min_by_key(|one| one.1.heard).map(|one| one.0);
+            let Some(oldest) = oldest else {
+                core.refuse(conn, None, "too many learners");
+                return;
+            };
+            handlers.by_conn.remove(&oldest);
+            core.refuse(oldest, None, "many connections do not say who they are");
         }
+        let handlers = self.handlers();
         let deadline_tick = handlers.tick + core.params.init_limit + core.params.sync_limit;
         let handler = Handler::new(core.now, deadline_tick, core.limits());
         handlers.by_conn.insert(conn, handler);
@@ -316,12 +326,11 @@ pub(crate) trait Master {
         }
         // All that the wire tells of a release: those since 3.5 send it.
         if info.config_version.is_none() {
-            warn!(
-                sid = core.params.sid,
-                learner = sid,
-                "a member does not know lists of members, as releases before 3.5: nobody has tried \
+            let what = format!(
+                "server {sid} does not know lists of members, as releases before 3.5: nobody has tried \
                  them beside Zooid; upgrade it to 3.8 or 3.9 (docs/migrate.md)"
             );
+            core.remark(conn, Some(sid), what);
         }
         // Its configuration is one that this server does not know: who is the leader then?
         if info.config_version.unwrap_or(0) > core.committed.version() {
@@ -329,6 +338,12 @@ pub(crate) trait Master {
         }
         if !(0..LAST_EPOCH - 1).contains(&accepted) {
             return self.refuse(conn, format!("server {sid} has epoch {accepted}"), core);
+        }
+        if core.last_seen().member(sid).is_none() {
+            let what = format!(
+                "server {sid} is in no list of members: it gets what is committed, and has no vote"
+            );
+            core.remark(conn, None, what);
         }
         let twin = self.handlers().twin_of(conn, sid);
         let handler = self.handlers().at(conn);
@@ -341,7 +356,7 @@ pub(crate) trait Master {
                 handler.stage = Stage::Twin { accepted };
             }
             Some((other, _)) => {
-                self.refuse(other, format!("server {sid} has come anew"), core);
+                self.refuse(other, anew(sid), core);
                 self.wait_for_epoch(conn, accepted, core);
             }
             None => self.wait_for_epoch(conn, accepted, core),
@@ -355,12 +370,13 @@ pub(crate) trait Master {
 
     /// A connection is gone.
     fn closed(&mut self, conn: ConnId, core: &mut Core) {
-        let Some(handler) = self.handlers().by_conn.remove(&conn) else {
+        let Some(mut handler) = self.handlers().by_conn.remove(&conn) else {
             return;
         };
         if !handler.is_known() {
             return;
         }
+        handler.give_up_sync(core);
         debug!("learner {} is gone", handler.sid);
         let twin = self
             .handlers()
@@ -376,7 +392,12 @@ pub(crate) trait Master {
     }
 
     fn refuse(&mut self, conn: ConnId, why: impl std::fmt::Display, core: &mut Core) {
-        core.refuse(conn, why);
+        let handler = self.handlers().by_conn.get_mut(&conn);
+        let sid = handler.and_then(|handler| {
+            handler.give_up_sync(core);
+            (handler.stage != Stage::Stranger).then_some(handler.sid)
+        });
+        core.refuse(conn, sid, why);
         self.closed(conn, core);
     }
 
@@ -390,13 +411,13 @@ pub(crate) trait Master {
             let lags = handler.stage == Stage::Live
                 && lag.is_some_and(|since| core.now > since + core.ticks(sync));
             if lags {
-                gone.push((conn, handler.sid, "does not acknowledge"));
+                gone.push((conn, format!("server {} does not acknowledge", handler.sid)));
             } else if core.now > handler.heard + patience && handler.stage != Stage::Waiting {
-                gone.push((conn, handler.sid, "is silent"));
+                gone.push((conn, silent(handler)));
             }
         }
-        for (conn, sid, why) in gone {
-            self.refuse(conn, format!("server {sid} {why}"), core);
+        for (conn, why) in gone {
+            self.refuse(conn, why, core);
         }
         let twins: Vec<(ConnId, Sid, i64)> = self
             .handlers()
@@ -410,12 +431,28 @@ pub(crate) trait Master {
             match self.handlers().twin_of(conn, sid) {
                 Some((old, heard)) if core.now >= heard + core.params.tick_ms => {
                     // Its place goes to the one that waits.
-                    self.refuse(old, format!("server {sid} has come anew"), core);
+                    self.refuse(old, anew(sid), core);
                 }
                 Some(_) => {}
                 None => self.wait_for_epoch(conn, accepted, core),
             }
         }
+    }
+}
+
+/// Why the older of two connections with one number goes.
+fn anew(sid: Sid) -> String {
+    format!("server {sid} has come anew: it was cut off, or two servers have its number (myid)")
+}
+
+fn silent(handler: &Handler) -> String {
+    let sid = handler.sid;
+    match handler.stage {
+        Stage::Stranger => "it does not say who it is".to_owned(),
+        Stage::Twin { .. } => {
+            format!("server {sid} is here already: two servers have its number (myid)")
+        }
+        _ => format!("server {sid} is silent"),
     }
 }
 

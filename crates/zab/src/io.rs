@@ -184,6 +184,33 @@ pub enum Input<'a> {
     Stop,
 }
 
+/// How a learner was brought to where the leader is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncReport {
+    /// Its connection.
+    pub conn: ConnId,
+    /// Its number.
+    pub learner: Sid,
+    /// Whether it is an observer.
+    pub observer: bool,
+    /// DIFF, TRUNC or SNAP.
+    pub kind: &'static str,
+    /// The last transaction that it had.
+    pub from: i64,
+    /// The one that it had to go back to, where that is another one.
+    pub back_to: Option<i64>,
+    /// The last one of what it was sent.
+    pub to: i64,
+    /// How many transactions it was sent.
+    pub entries: u64,
+    /// Their bytes, without those that the driver has read from the log or made of the state.
+    pub bytes: u64,
+    /// From the decision to the acknowledgement, ms.
+    pub ms: u64,
+    /// Whether it has acknowledged all of it.
+    pub done: bool,
+}
+
 /// What a peer wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -226,6 +253,19 @@ pub enum Effect {
         /// up to this one and with it.
         upto: i64,
     },
+    /// Who is at the other end of a connection does not do as a member does: something for operators,
+    /// and said before the connection is closed for it. It may happen again and again, and is not worth
+    /// a line each time.
+    Remark {
+        /// The connection.
+        conn: ConnId,
+        /// Which member it says it is, if it is one.
+        sid: Option<Sid>,
+        /// What it does, or who it is.
+        what: String,
+    },
+    /// A learner has got what it lacked, or will not get it on this connection: for operators.
+    BroughtUp(SyncReport),
     /// Close a connection after what was sent has left. Nothing is heard of it any more.
     Close {
         /// The connection.

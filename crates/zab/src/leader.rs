@@ -81,7 +81,7 @@ impl Leader {
             epoch: core.store.current(),
             serving: false,
         }));
-        info!(sid, "LEADING: discovery");
+        info!(sid, "LEADING: waiting for a quorum of followers");
         let voters_only = Tracker::new(&core.committed, None);
         let mut leader = Leader {
             vote,
@@ -253,7 +253,11 @@ impl Leader {
             epoch: e,
             serving: true,
         }));
-        info!(sid = core.params.sid, epoch = e, "LEADING: broadcast");
+        info!(
+            sid = core.params.sid,
+            epoch = e,
+            "LEADING: a quorum has the history of epoch {e}, clients are served"
+        );
         for conn in self.handlers.which(|one| one.stage == Stage::Synced) {
             self.up_to_date(conn, core);
         }
@@ -680,13 +684,8 @@ impl Master for Leader {
         }
         handler.stage = Stage::Synced;
         let early = handler.early_ack.take();
-        info!(
-            sid = core.params.sid,
-            learner = sid,
-            observer = handler.observer,
-            "a learner has the history of epoch {}",
-            epoch(newleader)
-        );
+        handler.brought_up(core);
+        let handler = self.handlers.at(conn);
         if let Some(early) = early {
             handler.acknowledged(early);
             let acked: Vec<i64> = self

@@ -67,6 +67,21 @@ enum Wait {
     Placed(Pending<i64>),
 }
 
+/// How it is brought to where its leader is.
+#[derive(Debug)]
+struct Sync {
+    /// DIFF, TRUNC or SNAP.
+    kind: &'static str,
+    /// The last transaction that it had.
+    from: i64,
+    /// The one that it had to go back to.
+    back_to: Option<i64>,
+    /// Since when, ms.
+    since: u64,
+    /// What has come so far.
+    bytes: u64,
+}
+
 /// A follower or an observer.
 #[derive(Debug)]
 pub(crate) struct Learner {
@@ -84,6 +99,7 @@ pub(crate) struct Learner {
     decoder: Option<PacketDecoder>,
     incoming: Option<Incoming>,
     wait: Option<Wait>,
+    sync: Option<Sync>,
     epoch: i64,
     /// Transactions up to here came with the state.
     in_snapshot: i64,
@@ -129,6 +145,7 @@ impl Learner {
             decoder: Some(PacketDecoder::new(core.limits())),
             incoming: None,
             wait: None,
+            sync: None,
             epoch: core.store.current(),
             in_snapshot: i64::MIN,
             config: None,
@@ -144,9 +161,10 @@ impl Learner {
         info!(
             sid = core.params.sid,
             leader = vote.leader,
-            position = format_args!("0x{position:x}"),
-            "{}",
-            if observer { "OBSERVING" } else { "FOLLOWING" }
+            zxid = format_args!("0x{position:x}"),
+            "{} server {}: connecting",
+            learner.name(),
+            vote.leader
         );
         core.out.push(Effect::Role(learner.role(false)));
         learner.dial_next(0, core);
@@ -167,6 +185,14 @@ impl Learner {
                 epoch,
                 serving,
             }
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        if self.observer {
+            "OBSERVING"
+        } else {
+            "FOLLOWING"
         }
     }
 
@@ -253,6 +279,11 @@ impl Learner {
             return;
         }
         self.heard = core.now;
+        if let Some(sync) = &mut self.sync
+            && self.entering.is_none()
+        {
+            sync.bytes += bytes.len() as u64;
+        }
         let mut decoder = self.decoder.take().expect("it is put back");
         match self.incoming.take() {
             Some(incoming) => self.take_snapshot(incoming, bytes, &mut decoder, core),
@@ -404,6 +435,7 @@ impl Learner {
 
     fn diff(&mut self, zxid: i64, core: &mut Core) {
         debug!("DIFF up to 0x{zxid:x}");
+        self.begin_sync("DIFF", None, core);
         self.phase = Phase::Syncing;
         if without(Guard::EpochAfterHistory) {
             core.store.enter_epoch(self.epoch, &mut core.out);
@@ -420,10 +452,7 @@ impl Learner {
             let why = format!("cannot go back from 0x{position:x} to 0x{zxid:x}");
             return core.leave(Next::Look, why);
         }
-        info!(
-            sid = core.params.sid,
-            "TRUNC from 0x{position:x} to 0x{zxid:x}"
-        );
+        self.begin_sync("TRUNC", Some(zxid), core);
         self.phase = Phase::Syncing;
         let pending = core.store.truncate(zxid, &mut core.out);
         self.wait = Some(Wait::Placed(pending));
@@ -433,10 +462,13 @@ impl Learner {
         if zxid < 0 {
             return core.leave(Next::Look, "the leader sends a state without a zxid");
         }
-        info!(sid = core.params.sid, "SNAP at 0x{zxid:x}");
+        self.begin_sync("SNAP", None, core);
         self.phase = Phase::Syncing;
         core.out.push(Effect::SnapshotBegin);
         let rest = decoder.take_rest();
+        if let Some(sync) = &mut self.sync {
+            sync.bytes += rest.len() as u64;
+        }
         let incoming = Incoming::new(zxid, core.now, core.limits());
         self.take_snapshot(incoming, &rest, decoder, core);
     }
@@ -459,7 +491,7 @@ impl Learner {
                 };
                 decoder.push(&rest);
                 let zxid = incoming.zxid();
-                info!(
+                debug!(
                     sid = core.params.sid,
                     bytes = incoming.total(),
                     ms = core.now - incoming.began(),
@@ -474,6 +506,35 @@ impl Learner {
                 core.leave(Next::Look, format!("the state is broken: {error}"));
             }
         }
+    }
+
+    fn begin_sync(&mut self, kind: &'static str, back_to: Option<i64>, core: &Core) {
+        self.sync = Some(Sync {
+            kind,
+            from: core.store.end(),
+            back_to,
+            since: core.now,
+            bytes: 0,
+        });
+    }
+
+    /// Says how this server was brought to where its leader is, or that it was not.
+    fn end_sync(&mut self, done: bool, core: &Core) {
+        let Some(sync) = self.sync.take() else {
+            return;
+        };
+        info!(
+            sid = core.params.sid,
+            from = format_args!("0x{:x}", sync.from),
+            back_to = sync.back_to.map(|zxid| tracing::field::display(Hex(zxid))),
+            to = format_args!("0x{:x}", core.store.end()),
+            bytes = sync.bytes,
+            ms = core.now - sync.since,
+            "{} {} server {}",
+            sync.kind,
+            if done { "from" } else { "broken off, from" },
+            self.master
+        );
     }
 
     /// A transaction goes into history and log at once; what is acknowledged when is another
@@ -639,8 +700,10 @@ impl Learner {
             sid = core.params.sid,
             leader = self.vote.leader,
             epoch = self.epoch,
-            "up to date at 0x{:x}",
-            core.store.end()
+            zxid = format_args!("0x{:x}", core.store.end()),
+            "{} server {}: up to date, clients are served",
+            self.name(),
+            self.vote.leader
         );
         self.take_observers(core);
         if core.model.is_java() {
@@ -669,6 +732,7 @@ impl Learner {
         {
             self.entering = None;
             self.heard = core.now;
+            self.end_sync(true, core);
             self.send_ack(durable, core);
         }
         // Nothing overtakes the ACK of NEWLEADER (ZOOKEEPER-4685).
@@ -833,6 +897,7 @@ impl Learner {
 
     /// Closes the connection, and drops a state that is not whole.
     pub(crate) fn end(&mut self, core: &mut Core) {
+        self.end_sync(false, core);
         if let Some(conn) = self.conn.take() {
             core.out.close(conn);
         }
@@ -857,6 +922,15 @@ impl Learner {
 
     pub(crate) fn pending_syncs(&self) -> u64 {
         self.syncs.len() as u64
+    }
+}
+
+/// A zxid as it is told.
+struct Hex(i64);
+
+impl std::fmt::Display for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "0x{:x}", self.0)
     }
 }
 

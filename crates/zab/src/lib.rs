@@ -34,7 +34,9 @@ mod vote;
 mod vote_testing;
 
 pub use boot::{Boot, Params};
-pub use io::{ConnId, DiskOp, Effect, Forwarded, Input, Port, Proposal, Role, Sid, Token};
+pub use io::{
+    ConnId, DiskOp, Effect, Forwarded, Input, Port, Proposal, Role, Sid, SyncReport, Token,
+};
 pub use peer::Peer;
 pub use reconfig::ReconfigRequest;
 pub use status::{LearnerStatus, Progress, Status};

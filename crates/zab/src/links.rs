@@ -15,7 +15,7 @@ use std::sync::Arc;
 use zooid_proto::vote::{ElectionAddress, FrameDecoder, Hello, MAX_HELLO_ADDRESSES};
 
 use crate::boot::Params;
-use crate::io::{ConnId, Port, Sid};
+use crate::io::{ConnId, Effect, Port, Sid};
 use crate::out::Out;
 use crate::quorum::Verifier;
 
@@ -45,9 +45,6 @@ const MAX_GREETINGS: usize = 64;
 
 /// Servers that are in no configuration here: those that are about to join.
 const MAX_STRANGERS: usize = 32;
-
-/// Refusals are logged so often, ms.
-const LOG_EVERY_MS: u64 = 10_000;
 
 /// What happens on connections.
 #[derive(Debug, PartialEq, Eq)]
@@ -119,8 +116,6 @@ pub(crate) struct Links {
     urgent: bool,
     conns: BTreeMap<ConnId, Conn>,
     others: BTreeMap<Sid, Other>,
-    quiet_until: u64,
-    unlogged: u64,
     events: Vec<LinkEvent>,
 }
 
@@ -136,8 +131,6 @@ impl Links {
             urgent: false,
             conns: BTreeMap::new(),
             others: BTreeMap::new(),
-            quiet_until: 0,
-            unlogged: 0,
             events: Vec::new(),
         }
     }
@@ -263,7 +256,7 @@ impl Links {
         });
         let (count, oldest) = (greetings.clone().count(), greetings.min());
         if let Some((_, oldest)) = oldest.filter(|_| count >= MAX_GREETINGS) {
-            self.refuse(oldest, "many connections say nothing", now, out);
+            self.refuse(oldest, None, "many connections say nothing", out);
         }
         let bytes = Vec::new();
         self.conns
@@ -299,7 +292,7 @@ impl Links {
                         let rest = bytes.split_off(length);
                         self.greeted(conn, hello, &rest, now, out);
                     }
-                    Err(error) => self.refuse(conn, &error.to_string(), now, out),
+                    Err(error) => self.refuse(conn, None, &error.to_string(), out),
                 }
             }
             Some(Conn::Link { frames, .. }) => {
@@ -337,12 +330,21 @@ impl Links {
             Conn::Greeting { since, .. } => Some(since.saturating_add(self.greeting_timeout_ms)),
             _ => None,
         });
+        let strangers = self.conns.values().filter_map(|conn| match conn {
+            Conn::Link {
+                sid, heard: false, ..
+            } if !self.addresses.contains_key(sid) => {
+                let (_, since) = self.others.get(sid)?.link?;
+                Some(since.saturating_add(self.greeting_timeout_ms))
+            }
+            _ => None,
+        });
         let dials = self
             .others
             .iter()
             .filter(|&(&sid, other)| self.has_reason(sid, other))
             .map(|(_, other)| other.dial_at);
-        greetings.chain(dials).min()
+        greetings.chain(strangers).chain(dials).min()
     }
 
     pub(crate) fn tick(&mut self, now: u64, out: &mut Out) {
@@ -359,8 +361,9 @@ impl Links {
             })
             .collect();
         for conn in silent {
-            self.refuse(conn, "it does not say who it is", now, out);
+            self.refuse(conn, None, "it does not say who it is", out);
         }
+        self.end_strangers(now, out);
         self.dial_all(now, out);
     }
 
@@ -372,21 +375,18 @@ impl Links {
     fn greeted(&mut self, conn: ConnId, hello: Hello, rest: &[u8], now: u64, out: &mut Out) {
         let sid = hello.sid;
         if sid == self.sid {
-            return self.refuse(conn, "it says that it is this server", now, out);
+            let why = format!("it says that it is server {sid}, as this one (myid)");
+            return self.refuse(conn, None, &why, out);
         }
         // `Long.MAX_VALUE` was for observers without a number.
         if sid < 0 || sid == i64::MAX {
-            return self.refuse(conn, "it has no number", now, out);
+            return self.refuse(conn, None, "it has no number", out);
         }
         let stranger = |sid: &Sid| !self.addresses.contains_key(sid);
         let strangers = self.others.keys().filter(|sid| stranger(sid)).count();
         if stranger(&sid) && !self.others.contains_key(&sid) && strangers >= MAX_STRANGERS {
-            return self.refuse(
-                conn,
-                "there are too many servers of no configuration",
-                now,
-                out,
-            );
+            let why = "there are too many servers of no list of members";
+            return self.refuse(conn, None, why, out);
         }
         let other = self.others.entry(sid).or_default();
         other.announced = hello.addresses.iter().map(|a| a.to_string()).collect();
@@ -417,6 +417,16 @@ impl Links {
 
     /// The connection is the one of the pair.
     fn register(&mut self, conn: ConnId, sid: Sid, rest: &[u8], now: u64, out: &mut Out) {
+        let old = self.others.get(&sid).and_then(|other| other.link);
+        if let Some((old, since)) = old
+            && now >= since.saturating_add(LASTING_MS)
+        {
+            let what = format!(
+                "replaced: server {sid} has connected anew: it was cut off, or two servers have its \
+                 number (myid)"
+            );
+            self.remark(old, Some(sid), what, out);
+        }
         let other = self.others.entry(sid).or_default();
         let old = other.link.replace((conn, now)).map(|(old, _)| old);
         // To ring now would make it close this one.
@@ -456,7 +466,7 @@ impl Links {
             }
         };
         if let Some(error) = broken {
-            self.refuse(conn, &error.to_string(), now, out);
+            self.refuse(conn, Some(sid), &error.to_string(), out);
             self.unlink(sid, now, out);
         }
     }
@@ -557,21 +567,42 @@ impl Links {
         self.others.entry(sid).or_default().dialing = Some((conn, now));
     }
 
-    /// Closes a connection that is not one of another server, and says so now and then.
-    fn refuse(&mut self, conn: ConnId, why: &str, now: u64, out: &mut Out) {
-        self.conns.remove(&conn);
-        out.close(conn);
-        if now < self.quiet_until {
-            self.unlogged += 1;
-            return;
+    /// Servers of no list of members that greet and then say nothing would take the places of those
+    /// that are about to join.
+    fn end_strangers(&mut self, now: u64, out: &mut Out) {
+        let silent: Vec<(ConnId, Sid)> = self
+            .conns
+            .iter()
+            .filter_map(|(&conn, state)| match state {
+                Conn::Link {
+                    sid, heard: false, ..
+                } if self.is_silent_stranger(*sid, now) => Some((conn, *sid)),
+                _ => None,
+            })
+            .collect();
+        for (conn, sid) in silent {
+            let why = format!("server {sid} is in no list of members, and says nothing");
+            self.refuse(conn, Some(sid), &why, out);
+            self.unlink(sid, now, out);
+            self.events.push(LinkEvent::Down(sid));
         }
-        tracing::warn!(
-            conn = conn.0,
-            why,
-            unlogged = self.unlogged,
-            "refused a connection on the election port"
-        );
-        self.unlogged = 0;
-        self.quiet_until = now.saturating_add(LOG_EVERY_MS);
+    }
+
+    fn is_silent_stranger(&self, sid: Sid, now: u64) -> bool {
+        let since = self.others.get(&sid).and_then(|other| other.link);
+        !self.addresses.contains_key(&sid)
+            && since.is_some_and(|(_, since)| now >= since.saturating_add(self.greeting_timeout_ms))
+    }
+
+    /// Closes a connection that is not one of another server. `sid`: who it says it is.
+    fn refuse(&mut self, conn: ConnId, sid: Option<Sid>, why: &str, out: &mut Out) {
+        self.conns.remove(&conn);
+        self.remark(conn, sid, format!("refused: {why}"), out);
+        out.close(conn);
+    }
+
+    fn remark(&self, conn: ConnId, sid: Option<Sid>, what: String, out: &mut Out) {
+        let sid = sid.filter(|sid| self.addresses.contains_key(sid));
+        out.push(Effect::Remark { conn, sid, what });
     }
 }

@@ -94,8 +94,9 @@ impl Peer {
             failures: 0,
             not_before: now,
         };
-        if let Some(wrong) = wrong {
-            peer.core.fatal(wrong);
+        match wrong {
+            Some(wrong) => peer.core.fatal(wrong),
+            None => peer.tell(Next::Look),
         }
         peer.settle();
         peer
@@ -241,8 +242,11 @@ impl Peer {
             (Port::Quorum, State::Leading(leader)) => leader.accept(conn, core),
             (Port::Quorum, State::Looking | State::Draining(_)) if !core.model.is_java() => {
                 if self.parked.len() >= MAX_PARKED {
-                    core.refuse(conn, "too many connections");
-                    return;
+                    // A member comes again, and in a moment there is a leader to take it.
+                    let oldest = self.parked.iter().min_by_key(|(_, parked)| parked.since);
+                    let oldest = oldest.map(|(&conn, _)| conn).expect("there are some");
+                    self.parked.remove(&oldest);
+                    core.refuse(oldest, None, "too many connections wait for a leader");
                 }
                 let parked = Parked {
                     since: core.now,
@@ -254,6 +258,10 @@ impl Peer {
                 learner.accept(conn, core);
             }
             // Java has no socket there then.
+            (Port::Quorum, State::Learning(learner)) if !core.model.is_java() => {
+                let why = format!("this server leads nobody, it follows {}", learner.leader());
+                core.refuse(conn, None, why);
+            }
             (Port::Quorum | Port::ObserverMaster, _) => core.out.close(conn),
         }
     }
@@ -270,7 +278,7 @@ impl Peer {
         if let Some(parked) = self.parked.get_mut(&conn) {
             if parked.bytes.len() + bytes.len() > MAX_PARKED_BYTES {
                 self.parked.remove(&conn);
-                core.refuse(conn, "more than a first packet before an answer");
+                core.refuse(conn, None, "more than a first packet before an answer");
             } else {
                 parked.bytes.extend_from_slice(bytes);
             }
@@ -301,7 +309,8 @@ impl Peer {
             .collect();
         for conn in late {
             self.parked.remove(&conn);
-            self.core.refuse(conn, "no leader was found in time");
+            let why = "there was no leader in time for it";
+            self.core.refuse(conn, None, why);
         }
     }
 
@@ -340,6 +349,7 @@ impl Peer {
             State::Over => return,
             State::Looking | State::Draining(_) => {}
         }
+        self.tell(next);
         let served = match &self.state {
             State::Leading(leader) => Some(leader.phase() == leader::Phase::Broadcast),
             State::Learning(learner) => Some(learner.phase() == learner::Phase::Live),
@@ -360,6 +370,24 @@ impl Peer {
             return;
         }
         self.state = State::Draining(next);
+    }
+
+    /// Why this server gives up what it does. A role that follows at once says so itself, and what is
+    /// fatal is told by the one who ends the server.
+    fn tell(&self, next: Next) {
+        let core = &self.core;
+        let what = match next {
+            Next::Look => "LOOKING",
+            Next::Stop => "stopping",
+            Next::Lead(_) | Next::Follow(_) | Next::Die => return,
+        };
+        info!(
+            sid = core.params.sid,
+            zxid = format_args!("0x{:x}", core.store.end()),
+            epoch = core.store.current(),
+            "{what}: {}",
+            core.why
+        );
     }
 
     /// Nothing of the last role is on its way to the disk any more (ZOOKEEPER-4712, 4541). What is in
@@ -398,12 +426,6 @@ impl Peer {
             current_epoch: core.store.current(),
             observer: core.is_observer(),
         };
-        info!(
-            sid = core.params.sid,
-            zxid = format_args!("0x{:x}", standing.zxid),
-            epoch = standing.current_epoch,
-            "LOOKING"
-        );
         core.events.clear();
         let events = core.elections.look(standing, core.now, &mut core.out);
         core.events.extend(events);
@@ -449,18 +471,26 @@ impl Peer {
         let core = &mut self.core;
         if publish {
             core.elections.settle(state, vote, core.now, &mut core.out);
+            info!(
+                sid = core.params.sid,
+                leader = vote.leader,
+                "server {} leads without an election: {}",
+                vote.leader,
+                core.why
+            );
         } else {
             let took = core.now - self.looking_since;
             self.election_ms = Some(took);
             info!(
                 sid = core.params.sid,
                 leader = vote.leader,
+                zxid = format_args!("0x{:x}", vote.zxid),
+                epoch = vote.epoch,
                 round = vote.round,
                 ms = took,
-                "elected server {} at 0x{:x}, epoch {}",
+                "elected server {}: {}",
                 vote.leader,
-                vote.zxid,
-                vote.epoch
+                core.elections.reason()
             );
         }
         let parked = std::mem::take(&mut self.parked);

@@ -1,20 +1,41 @@
 //! What a leader sends a learner to bring it to where it is.
 
-use tracing::info;
+use tracing::{debug, info};
 use zooid_proto::quorum::FromLeader;
 use zooid_proto::zxid::counter;
 
 use crate::core::Core;
 use crate::history::SyncPlan;
-use crate::io::{ConnId, Effect, Sid};
+use crate::io::{ConnId, Effect, Sid, SyncReport};
 
 /// Above one transaction from the log for so many nodes of the state, the state is sent: a learner takes
 /// up to three times as long for a transaction as for a node. Java compares bytes, with the same fraction
 /// (`snapshotSizeFactor`).
 const NODES_FOR_ENTRY: u64 = 3;
 
-/// Decides, and sends DIFF, TRUNC or SNAP with all up to `top` behind `position`.
-pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: i64) {
+/// Decides, and sends DIFF, TRUNC or SNAP with all up to `top` behind `position`. What is to be told of
+/// that when it is done.
+pub(crate) fn send(
+    core: &mut Core,
+    conn: ConnId,
+    sid: Sid,
+    observer: bool,
+    position: i64,
+    top: i64,
+) -> SyncReport {
+    let mut report = SyncReport {
+        conn,
+        learner: sid,
+        observer,
+        kind: "SNAP",
+        from: position,
+        back_to: None,
+        to: top,
+        entries: 0,
+        bytes: 0,
+        ms: 0,
+        done: false,
+    };
     let mut plan = core.store.history().plan(position, top);
     if core.model.is_java() && position > top && counter(position) == 0 {
         plan = SyncPlan::Snap;
@@ -23,14 +44,16 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
         SyncPlan::Diff { zxid, after } => ("DIFF", FromLeader::Diff { zxid }, after),
         SyncPlan::Trunc { zxid } => ("TRUNC", FromLeader::Trunc { zxid }, zxid),
         SyncPlan::Snap => {
-            return send_snapshot(core, conn, sid, position, top);
+            send_snapshot(core, conn, sid, top);
+            return report;
         }
     };
     let feed = core.store.history().feed(after, top);
     let (entries, from_log) = (feed.entries, feed.from_log);
     let quick = (core.state_nodes / NODES_FOR_ENTRY).max(core.params.history_entries as u64);
     if from_log.is_some() && entries > quick {
-        return send_snapshot(core, conn, sid, position, top);
+        send_snapshot(core, conn, sid, top);
+        return report;
     }
     let mut bytes = Vec::new();
     for proposal in feed.from_memory {
@@ -41,36 +64,36 @@ pub(crate) fn send(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: 
     }
     core.synced_by.0 += 1;
     core.tell_learner(conn, &packet);
-    info!(
+    debug!(
         sid = core.params.sid,
-        learner = sid,
-        position = format_args!("0x{position:x}"),
-        entries,
-        bytes = bytes.len(),
         from_log = from_log.is_some(),
-        "{name} from 0x{after:x} to 0x{top:x}"
+        "sending server {sid} what lies from 0x{after:x} to 0x{top:x}"
     );
+    report.kind = name;
+    report.back_to = matches!(plan, SyncPlan::Trunc { .. }).then_some(after);
+    report.entries = entries;
+    report.bytes = bytes.len() as u64;
     if let Some((after, upto)) = from_log {
         core.out.push(Effect::SendLog { conn, after, upto });
     }
     if !bytes.is_empty() {
         core.out.send_on(conn, bytes);
     }
+    report
 }
 
 /// The state as it is: everything that is committed, and nothing else, so that what is forwarded goes
 /// on exactly behind it.
-fn send_snapshot(core: &mut Core, conn: ConnId, sid: Sid, position: i64, top: i64) {
+fn send_snapshot(core: &mut Core, conn: ConnId, sid: Sid, top: i64) {
     assert_eq!(
         core.store.applied(),
         top,
         "a snapshot is of what was applied"
     );
+    // It takes long where there is much of it: what comes of it is told when it is there.
     info!(
         sid = core.params.sid,
-        learner = sid,
-        position = format_args!("0x{position:x}"),
-        "SNAP at 0x{top:x}"
+        "sending server {sid} the whole state at 0x{top:x}"
     );
     core.synced_by.1 += 1;
     core.tell_learner(conn, &FromLeader::Snap { zxid: top });

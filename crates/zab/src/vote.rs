@@ -126,6 +126,9 @@ const ASK_AGAIN_MS: u64 = 1000;
 /// Most bytes of a configuration in a notification: its frame would be refused.
 const MAX_CONFIG: usize = MAX_FRAME - 44;
 
+/// Why a server follows one that it has not voted for.
+const LEADS_ALREADY: &str = "and it leads them already";
+
 /// Servers without a vote whose questions are remembered at a time.
 const MAX_ASKERS: usize = 64;
 
@@ -176,6 +179,8 @@ pub(crate) struct FastLeaderElection {
     decide_at: Option<u64>,
     /// Who voted for this leader.
     supporters: BTreeSet<Sid>,
+    /// Why it was decided like this, for the log.
+    reason: String,
     /// Who was answered while the answer was not final, and when.
     askers: BTreeMap<Sid, u64>,
 }
@@ -221,6 +226,7 @@ impl FastLeaderElection {
             interval: 0,
             decide_at: None,
             supporters: BTreeSet::new(),
+            reason: String::new(),
             askers: BTreeMap::new(),
         };
         fle.configured();
@@ -446,7 +452,8 @@ impl FastLeaderElection {
         }
         if self.decide_at.is_some() {
             let supporters = self.agreeing(&self.received, &self.own_ballot());
-            return self.decide(self.proposal, supporters, step);
+            let why = format!("nothing better came within {} ms", self.finalize_wait_ms);
+            return self.decide(self.proposal, supporters, &why, step);
         }
         self.interval = (self.interval * 2).min(self.longest_interval());
         self.send_proposal(now, step);
@@ -585,17 +592,18 @@ impl FastLeaderElection {
             };
             self.received.insert(from, kept);
             if let Some(supporters) = self.established(&self.received, &ballot) {
-                return self.decide(ballot.vote, supporters, step);
+                return self.decide(ballot.vote, supporters, LEADS_ALREADY, step);
             }
         }
         self.outside.insert(from, ballot);
         if let Some(supporters) = self.established(&self.outside, &ballot) {
             self.clock = ballot.vote.round;
-            return self.decide(ballot.vote, supporters, step);
+            return self.decide(ballot.vote, supporters, LEADS_ALREADY, step);
         }
         if self.leads_by_oracle(from, &ballot) {
             self.clock = ballot.vote.round;
-            return self.decide(ballot.vote, BTreeSet::from([from]), step);
+            let why = "it leads by the word of an oracle";
+            return self.decide(ballot.vote, BTreeSet::from([from]), why, step);
         }
         self.conclude(now, step);
     }
@@ -665,13 +673,20 @@ impl FastLeaderElection {
             return;
         }
         if self.electorate.iter().all(silent) {
-            return self.decide(self.proposal, supporters, step);
+            let why = "all others agree or are not to be reached";
+            return self.decide(self.proposal, supporters, why, step);
         }
         self.decide_at
             .get_or_insert(now.saturating_add(self.finalize_wait_ms));
     }
 
-    fn decide(&mut self, vote: Vote, supporters: BTreeSet<Sid>, step: &mut Step) {
+    /// Why the last election ended as it did.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    fn decide(&mut self, vote: Vote, supporters: BTreeSet<Sid>, why: &str, step: &mut Step) {
+        self.reason = format!("{supporters:?} are for it, {why}");
         self.state = if vote.leader == self.sid {
             PeerState::Leading
         } else if self.observer {

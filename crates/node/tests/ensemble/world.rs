@@ -395,6 +395,7 @@ impl World {
                         self.queue.push_back((*to, Event::Bytes(*conn, bytes)));
                     }
                 }
+                Effect::Remark { .. } | Effect::BroughtUp(_) => {}
                 Effect::Close { conn } => {
                     if let Some((to, other)) = self.ends.remove(&(at, conn)) {
                         self.ends.remove(&(to, other));

@@ -313,7 +313,7 @@ impl Worker {
         for dir in [shop.dirs.log_dir(), shop.dirs.snap_dir()] {
             shop.files.sync_dir(&dir).on("sync directory", &dir)?;
         }
-        tracing::info!(
+        tracing::debug!(
             zxid = format_args!("0x{zxid:x}"),
             nodes,
             ms = start.elapsed().as_millis() as u64,

@@ -1,11 +1,13 @@
 //! Connections to other members: a reader and a writer task for each. What arrives goes to the core
 //! with a permit for its bytes, so that a peer which sends faster than the core takes is not read.
 
+use super::remarks::FIRST_BYTES;
 use crate::net::clients;
 use crate::state::CoreInput;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -60,6 +62,12 @@ pub struct LinkHandle {
     queued: Arc<AtomicUsize>,
     max_queued: usize,
     reader: AbortHandle,
+    port: Port,
+    peer: Option<SocketAddr>,
+    /// Bytes of states and logs that have left.
+    fed: Arc<AtomicU64>,
+    /// What came first, to name who speaks.
+    pub(super) first: Vec<u8>,
 }
 
 enum Job {
@@ -87,6 +95,33 @@ impl LinkHandle {
     /// Sends transactions from the log.
     pub fn send_log(&self, after: i64, upto: i64) {
         let _ = self.jobs.send(Job::Log { after, upto });
+    }
+
+    /// Who is at the other end, and on which port.
+    pub fn peer(&self) -> String {
+        let port = match self.port {
+            Port::Election => "election",
+            Port::Quorum => "quorum",
+            Port::ObserverMaster => "observer master",
+        };
+        match self.peer {
+            Some(peer) => format!("{peer} ({port} port)"),
+            None => format!("one that is gone ({port} port)"),
+        }
+    }
+
+    /// Bytes of states and logs that have left.
+    pub fn fed(&self) -> u64 {
+        self.fed.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what comes first.
+    pub(super) fn keep_first(&mut self, bytes: &[u8]) {
+        let room = FIRST_BYTES - self.first.len();
+        if room > 0 {
+            self.first
+                .extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
     }
 
     /// Closes the connection behind what was sent.
@@ -169,9 +204,11 @@ impl Net {
         if self.keep_alive {
             let _ = socket2::SockRef::from(&stream).set_keepalive(true);
         }
+        let peer = stream.peer_addr().ok();
         let (from, to) = stream.into_split();
         let (jobs, inbox) = unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
+        let fed = Arc::new(AtomicU64::new(0));
         // The reader waits for the core to know of the connection.
         let (known, ready) = tokio::sync::oneshot::channel::<()>();
         let net = self.clone();
@@ -188,11 +225,15 @@ impl Net {
                 Port::Quorum | Port::ObserverMaster => MAX_QUEUED_BYTES,
             },
             reader: reader.abort_handle(),
+            port,
+            peer,
+            fed: fed.clone(),
+            first: Vec::new(),
         };
         self.tell(event(handle));
         let _ = known.send(());
         tokio::spawn(async move {
-            if self.write(to, inbox, &queued).await.is_err() {
+            if self.write(to, inbox, &queued, &fed).await.is_err() {
                 self.tell(PeerEvent::Closed(conn));
             }
         });
@@ -217,6 +258,7 @@ impl Net {
         mut to: OwnedWriteHalf,
         mut inbox: UnboundedReceiver<Job>,
         queued: &AtomicUsize,
+        fed: &AtomicU64,
     ) -> io::Result<()> {
         let mut out = Vec::new();
         while let Some(job) = inbox.recv().await {
@@ -241,12 +283,13 @@ impl Net {
                             .step(&self.shared, NODES_PER_HOLD, &mut out)
                             .map_err(|_| io::ErrorKind::Interrupted)?
                         {
+                            fed.fetch_add(out.len() as u64, Ordering::Relaxed);
                             flush(&mut to, &mut out).await?;
                         }
                     }
                     Job::Log { after, upto } => {
                         flush(&mut to, &mut out).await?;
-                        self.send_log(&mut to, after, upto).await?;
+                        self.send_log(&mut to, after, upto, fed).await?;
                     }
                     Job::Close => {
                         let end = async {
@@ -264,7 +307,13 @@ impl Net {
     }
 
     /// Reads the log in a thread and sends what it gives.
-    async fn send_log(&self, to: &mut OwnedWriteHalf, after: i64, upto: i64) -> io::Result<()> {
+    async fn send_log(
+        &self,
+        to: &mut OwnedWriteHalf,
+        after: i64,
+        upto: i64,
+        fed: &AtomicU64,
+    ) -> io::Result<()> {
         let (parts, mut inbox) = tokio::sync::mpsc::channel(2);
         let (files, dirs) = (self.files.clone(), self.dirs.clone());
         let reading = tokio::task::spawn_blocking(move || {
@@ -273,6 +322,7 @@ impl Net {
             })
         });
         while let Some(part) = inbox.recv().await {
+            fed.fetch_add(part.len() as u64, Ordering::Relaxed);
             to.write_all(&part).await?;
         }
         match reading.await {

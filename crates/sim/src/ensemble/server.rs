@@ -362,6 +362,7 @@ impl World {
             }
             Effect::SendSnapshot { conn, zxid } => self.send_snapshot(s, conn, zxid),
             Effect::SendLog { conn, after, upto } => self.send_log(s, conn, after, upto),
+            Effect::Remark { .. } | Effect::BroughtUp(_) => {}
             Effect::Close { conn } => {
                 if let Some((link, side)) = self.end_of(s, conn) {
                     self.process(s).conns.remove(&conn);

@@ -308,6 +308,7 @@ impl Storm {
                     assert!(server.open.contains(&conn), "it has closed {conn:?}");
                     self.send((sid, life, conn), bytes);
                 }
+                Effect::Remark { .. } => {}
                 Effect::Close { conn } => {
                     assert!(server.open.remove(&conn), "it has closed {conn:?}");
                     self.hang_up((sid, life, conn));

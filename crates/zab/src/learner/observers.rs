@@ -4,7 +4,6 @@
 //! Java keeps what was committed lately, because a learner's state lags behind; here an observer is
 //! brought to what is committed at one moment, and gets all that is committed after it.
 
-use tracing::info;
 use zooid_proto::quorum::{ForwardedRequest, FromLeader, Touch};
 use zooid_proto::zxid::{counter, epoch, make};
 
@@ -142,12 +141,7 @@ impl Master for Learner {
         }
         let handler = self.observers.at(conn);
         if handler.stage == Stage::Syncing && zxid == make(self.epoch, 0) {
-            info!(
-                sid = core.params.sid,
-                observer = handler.sid,
-                "an observer has the history of epoch {}",
-                self.epoch
-            );
+            handler.brought_up(core);
             self.observers.up_to_date(conn, core);
         }
     }

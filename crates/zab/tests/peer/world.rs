@@ -589,6 +589,7 @@ impl World {
                 );
                 self.send(sid, conn, bytes);
             }
+            Effect::Remark { .. } | Effect::BroughtUp(_) => {}
             Effect::Close { conn } => {
                 if let Some(other) = self.ends.remove(&(sid, conn)) {
                     self.ends.remove(&other);
