@@ -6,6 +6,7 @@ import random
 import sys
 
 import checks
+import strangers
 from members import Ensemble
 from runner import default_seed, main as run, note
 
@@ -19,6 +20,8 @@ BASIC = ("election", "writes-through-each-member", "sync-reads-what-another-memb
 ALL = tuple(name for name, _ in checks.CHECKS if name != "observers") + ("random-kills",)
 # In this order none needs more starts than its own: each finds the last voter leading.
 SYNCS = ("trunc", "diff", "snap", "a-tail-and-other-writes")
+# Of Zooid alone: what Java does with strangers on its ports is its own.
+STRANGERS = tuple(name for name, _ in strangers.CHECKS)
 OBSERVED = BASIC + ("observers", "a-lost-quorum")
 
 PLAN = [
@@ -26,7 +29,7 @@ PLAN = [
     ("jjjjj", BASIC + ("diff", "killed-leader")),
     ("jjj+j", OBSERVED),
 ] if JAVA else [
-    ("zzz", ALL),
+    ("zzz", ALL + STRANGERS),
     ("zzzzz", BASIC + SYNCS + ("killed-leader", "killed-in-both-orders", "random-kills")),
     ("jjz", BASIC + ("trunc", "diff", "sessions-expire", "killed-leader", "a-lost-quorum")),
     ("zzj", BASIC + SYNCS + ("sessions-expire", "long-behind", "killed-leader")),
@@ -60,8 +63,9 @@ def main(runner):
     words = words.parse_args()
     plan = PLAN
     if words.kinds:
-        plan = [(kinds, ALL + (("observers",) if "+" in kinds else ())) for kinds in words.kinds.split(",")]
-    table = dict(checks.CHECKS)
+        plan = [(kinds, ALL + (("observers",) if "+" in kinds else ()) + (STRANGERS if set(kinds) <= set("z+") else ()))
+                for kinds in words.kinds.split(",")]
+    table = dict(checks.CHECKS + strangers.CHECKS)
     table["random-kills"] = random_kills(words)
     for kinds, names in plan:
         wanted = [(name, table[name]) for name in names if not words.names or name in words.names]

@@ -373,9 +373,9 @@ impl Runner {
         tracing::info!(
             learner = report.learner,
             observer = report.observer,
-            peer = link.map(LinkHandle::peer),
+            peer = link.map(|link| tracing::field::display(link.peer())),
             from = format_args!("0x{:x}", report.from),
-            back_to,
+            back_to = back_to.map(tracing::field::display),
             to = format_args!("0x{:x}", report.to),
             entries = report.entries,
             bytes = report.bytes + fed,

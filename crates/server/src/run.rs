@@ -320,7 +320,15 @@ async fn serve_in(
         snapshots,
         ensemble: seen,
     });
-    tracing::info!(address = %server.client_address.read(), ms = clock.now().mono_ms, "serving clients");
+    tracing::info!(
+        address = %server.client_address.read(),
+        ms = clock.now().mono_ms,
+        "{}",
+        match &server.ensemble {
+            None => "serving clients",
+            Some(_) => "clients may connect; they are served when there is a leader",
+        }
+    );
     let accepting = tokio::spawn(clients::accept(listener, moved, server.clone()));
     tokio::pin!(stop, running);
     let ended = tokio::select! {

@@ -214,7 +214,10 @@ impl Elections {
                 LinkEvent::Down(sid) => self.fle.link_down(sid, now, &mut step),
                 LinkEvent::Frame { sid, first, body } => match Notification::read(&body) {
                     Ok(n) => self.fle.notified(sid, &n, first, now, &mut step),
-                    Err(error) => tracing::debug!(sid, %error, "dropped a notification"),
+                    Err(error) => {
+                        let why = format!("a vote that does not read: {error}");
+                        self.links.refuse_link(sid, &why, now, out);
+                    }
                 },
             }
             all.extend(self.carry_out(step, now, out));

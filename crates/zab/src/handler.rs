@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
-use zooid_proto::quorum::{ForwardedRequest, Limits, PacketDecoder};
+use zooid_proto::quorum::{ForwardedRequest, Limits, PacketDecoder, kind};
 
 use crate::core::Core;
 use crate::io::{Effect, Forwarded, Sid, SyncReport};
 use crate::quorum::Tracker;
+
+/// Bytes that a learner may have sent before it is known: its introduction is some 50.
+const MAX_GREETING: usize = 4 << 10;
 
 /// How far a learner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub(crate) struct Handler {
     /// Whether it wants INFORM instead of PROPOSAL and COMMIT.
     pub(crate) observer: bool,
     pub(crate) stage: Stage,
+    /// Of a stranger: how many bytes have come, and the first of them.
+    greeting: (usize, [u8; 4]),
     /// Taken out while its packets are looked at.
     pub(crate) decoder: Option<PacketDecoder>,
     /// When it was heard of, ms.
@@ -65,6 +70,7 @@ impl Handler {
             sid: 0,
             observer: false,
             stage: Stage::Stranger,
+            greeting: (0, [0; 4]),
             decoder: Some(PacketDecoder::new(limits)),
             heard: now,
             deadline_tick,
@@ -73,6 +79,28 @@ impl Handler {
             acked: 0,
             sync: None,
         }
+    }
+
+    /// Takes note of what a stranger says: no more than an introduction, and nothing else. Who took the
+    /// wrong port is not waited for.
+    pub(crate) fn greets(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let (come, first) = &mut self.greeting;
+        for byte in bytes {
+            if let Some(place) = first.get_mut(*come) {
+                *place = *byte;
+            }
+            *come += 1;
+        }
+        let number = i32::from_be_bytes(*first);
+        if *come >= first.len() && !matches!(number, kind::FOLLOWER_INFO | kind::OBSERVER_INFO) {
+            return Err(format!(
+                "its first packet is of kind {number}, it is no learner"
+            ));
+        }
+        if *come > MAX_GREETING {
+            return Err(format!("{come} bytes, and it has not said who it is"));
+        }
+        Ok(())
     }
 
     /// Whether its number is known, and is its own.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tracing::debug;
+use tracing::{debug, info};
 use zooid_proto::quorum::{
     ForwardedRequest, FromLeader, FromLearner, LearnerInfo, PROTOCOL_VERSION, PacketDecoder, Touch,
 };
@@ -226,8 +226,15 @@ pub(crate) trait Master {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], core: &mut Core) {
-        let handler = self.handlers().by_conn.get_mut(&conn);
-        let Some(mut decoder) = handler.and_then(|handler| handler.decoder.take()) else {
+        let Some(handler) = self.handlers().by_conn.get_mut(&conn) else {
+            return;
+        };
+        if handler.stage == Stage::Stranger
+            && let Err(why) = handler.greets(bytes)
+        {
+            return self.refuse(conn, why, core);
+        }
+        let Some(mut decoder) = handler.decoder.take() else {
             return;
         };
         decoder.push(bytes);
@@ -370,6 +377,16 @@ pub(crate) trait Master {
 
     /// A connection is gone.
     fn closed(&mut self, conn: ConnId, core: &mut Core) {
+        if let Some(handler) = self.handlers().get(conn)
+            && handler.is_synced()
+        {
+            let (sid, learner) = (core.params.sid, handler.sid);
+            info!(sid, learner, "server {learner} is gone");
+        }
+        self.forget(conn, core);
+    }
+
+    fn forget(&mut self, conn: ConnId, core: &mut Core) {
         let Some(mut handler) = self.handlers().by_conn.remove(&conn) else {
             return;
         };
@@ -377,7 +394,6 @@ pub(crate) trait Master {
             return;
         }
         handler.give_up_sync(core);
-        debug!("learner {} is gone", handler.sid);
         let twin = self
             .handlers()
             .iter()
@@ -398,7 +414,7 @@ pub(crate) trait Master {
             (handler.stage != Stage::Stranger).then_some(handler.sid)
         });
         core.refuse(conn, sid, why);
-        self.closed(conn, core);
+        self.forget(conn, core);
     }
 
     /// Closes connections that say nothing, or do not acknowledge.

@@ -99,7 +99,7 @@ pub(crate) struct Learner {
     decoder: Option<PacketDecoder>,
     incoming: Option<Incoming>,
     wait: Option<Wait>,
-    sync: Option<Sync>,
+    sync: Option<Box<Sync>>,
     epoch: i64,
     /// Transactions up to here came with the state.
     in_snapshot: i64,
@@ -509,13 +509,13 @@ impl Learner {
     }
 
     fn begin_sync(&mut self, kind: &'static str, back_to: Option<i64>, core: &Core) {
-        self.sync = Some(Sync {
+        self.sync = Some(Box::new(Sync {
             kind,
             from: core.store.end(),
             back_to,
             since: core.now,
             bytes: 0,
-        });
+        }));
     }
 
     /// Says how this server was brought to where its leader is, or that it was not.

@@ -570,19 +570,27 @@ impl Links {
     /// Servers of no list of members that greet and then say nothing would take the places of those
     /// that are about to join.
     fn end_strangers(&mut self, now: u64, out: &mut Out) {
-        let silent: Vec<(ConnId, Sid)> = self
+        let silent: Vec<Sid> = self
             .conns
-            .iter()
-            .filter_map(|(&conn, state)| match state {
+            .values()
+            .filter_map(|state| match state {
                 Conn::Link {
                     sid, heard: false, ..
-                } if self.is_silent_stranger(*sid, now) => Some((conn, *sid)),
+                } if self.is_silent_stranger(*sid, now) => Some(*sid),
                 _ => None,
             })
             .collect();
-        for (conn, sid) in silent {
+        for sid in silent {
             let why = format!("server {sid} is in no list of members, and says nothing");
-            self.refuse(conn, Some(sid), &why, out);
+            self.refuse_link(sid, &why, now, out);
+        }
+    }
+
+    /// Closes the connection with a server.
+    pub(crate) fn refuse_link(&mut self, sid: Sid, why: &str, now: u64, out: &mut Out) {
+        let link = self.others.get(&sid).and_then(|other| other.link);
+        if let Some((conn, _)) = link {
+            self.refuse(conn, Some(sid), why, out);
             self.unlink(sid, now, out);
             self.events.push(LinkEvent::Down(sid));
         }

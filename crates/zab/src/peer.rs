@@ -378,8 +378,8 @@ impl Peer {
         let core = &self.core;
         let what = match next {
             Next::Look => "LOOKING",
-            Next::Stop => "stopping",
-            Next::Lead(_) | Next::Follow(_) | Next::Die => return,
+            // Who stops this server knows, and says so.
+            Next::Stop | Next::Lead(_) | Next::Follow(_) | Next::Die => return,
         };
         info!(
             sid = core.params.sid,

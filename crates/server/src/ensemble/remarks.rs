@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use zooid_zab::Sid;
 
 /// One line per member, and one for all that are none, in so many ms.
-const ONCE_IN_MS: i64 = 10_000;
+const ONCE_IN_MS: i64 = 5_000;
 
 /// The first bytes that are kept of a connection, to name who speaks.
 pub const FIRST_BYTES: usize = 16;
@@ -92,7 +92,7 @@ impl Remarks {
             1 => tracing::warn!("connection with {} {}", line.peer, line.what),
             times => tracing::warn!(
                 times,
-                "{times} more connections like that, the last one with {} {}",
+                "{times} more connections, the last one with {} {}",
                 line.peer,
                 line.what
             ),

@@ -1,0 +1,255 @@
+"""What comes to the ports for other members and is none: it is sent away, the log says so in few lines, and nobody
+notices."""
+
+import contextlib
+import re
+import socket
+import struct
+import time
+
+from members import TICK_MS, eventually, require, same, wire
+
+CHECKS = []
+
+REMARK = re.compile(r"WARN (?:(\d+) more connections, the last one with|connection with) (.*)")
+"""A line about connections: how many more, and the address, port and reason of the last one."""
+
+WINDOW_S = 5
+"""As often as that there is a line about strangers, and one about each member."""
+
+FOLLOWER_INFO, OBSERVER_INFO, LEADER_INFO = 11, 16, 17
+LONGEST = 2 ** 31 - 1
+
+TLS = bytes.fromhex("16030100c8010000c40303") + bytes(range(200))
+HTTP = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLIENT = struct.pack(">iiqiqi", 44, 0, 0, 30_000, 0, 16) + bytes(16)
+
+
+def check(function):
+    CHECKS.append((function.__name__.replace("_", "-"), function))
+    return function
+
+
+def hello(sid, address=b"127.0.0.1:1"):
+    """How a member greets another one on its election port."""
+    return struct.pack(">qqi", -65536, sid, len(address)) + address
+
+
+def packet(kind, zxid, data):
+    return struct.pack(">iqi", kind, zxid, len(data)) + data + struct.pack(">i", -1)
+
+
+def introduction(sid, kind=FOLLOWER_INFO):
+    """How a learner introduces itself on the quorum port of a leader."""
+    return packet(kind, 0, struct.pack(">qiq", sid, 0x10000, 0))
+
+
+NO_MEMBERS = {
+    "HTTP": (HTTP, HTTP),
+    "TLS": (TLS, TLS),
+    "a client": (CLIENT, CLIENT),
+    # On the election port: the length of an address, of a vote; on the quorum port: of a packet, of identities.
+    "an absurd length": (struct.pack(">qqi", -65536, 1, LONGEST) + b"x" * 100,
+                         struct.pack(">iqi", FOLLOWER_INFO, 0, LONGEST) + b"x" * 100),
+    "another absurd length": (hello(77) + struct.pack(">i", LONGEST) + b"x" * 100,
+                              struct.pack(">iqiii", FOLLOWER_INFO, 0, 0, 1, LONGEST)),
+    "a negative length": (struct.pack(">qqi", -65536, 1, -5), struct.pack(">iqi", FOLLOWER_INFO, 0, -5)),
+    "no number": (hello(-7), packet(FOLLOWER_INFO, 0, b"")),
+    "another version": (struct.pack(">qq", -65530, 1), packet(FOLLOWER_INFO, 0, struct.pack(">qiq", 1, 1, 0))),
+    "a packet that nobody may send": (hello(78) + struct.pack(">i", 1) + b"x", packet(LEADER_INFO, 0, b"")),
+}
+"""What to send to the election port, and what to the quorum port of a leader."""
+
+
+def call(port, bytes_sent=b""):
+    stranger = socket.create_connection(("127.0.0.1", port), timeout=60)
+    if bytes_sent:
+        with contextlib.suppress(OSError):
+            stranger.sendall(bytes_sent)
+    return stranger
+
+
+def closed(stranger, patience_s=60):
+    """Waits until it is closed from the other side."""
+    stranger.settimeout(patience_s)
+    try:
+        while stranger.recv(4096):
+            pass
+    except ConnectionError:
+        pass
+    stranger.close()
+
+
+def is_open(stranger):
+    stranger.setblocking(False)
+    try:
+        return bool(stranger.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        stranger.setblocking(True)
+
+
+def remarks(member, since):
+    """(how many, the rest of the line) for each line about connections."""
+    found = (REMARK.search(line) for line in member.log(since).splitlines())
+    return [(int(line[1] or 1), line[2]) for line in found if line]
+
+
+def counted(member, since, expected, what):
+    """Waits until the lines of the log account for so many; they must be few, and each must name an address."""
+    start = time.monotonic()
+
+    def told():
+        return sum(times for times, _ in remarks(member, since))
+    eventually(lambda: told() >= expected, lambda: "%s on %r: %d of %d are told of" % (what, member, told(), expected))
+    lines = remarks(member, since)
+    same(told(), expected, "%s on %r: connections in %r" % (what, member, lines))
+    for _, text in lines:
+        require(re.search(r"127\.0\.0\.1:\d+ \((election|quorum) port\) .{10,}", text), "no address or reason: " + text)
+    return lines, time.monotonic() - start
+
+
+INIT_LIMIT = 24
+"""Ticks: how long a member may take to introduce itself on the quorum port."""
+
+
+def impatient(ensemble):
+    if any("initLimit" not in member.settings for member in ensemble.members):
+        for member in ensemble.members:
+            member.settings["initLimit"] = INIT_LIMIT
+        ensemble.again()
+
+
+class Neighbours:
+    """A client on each member that must notice nothing."""
+
+    def __init__(self, ensemble):
+        self.ensemble, self.at = ensemble, 0
+        self.clients = [member.client() for member in ensemble.running()]
+        self.path = "/neighbours-%x" % self.clients[0].id
+        self.clients[0].create(self.path)
+        self.roles = {member: (member.mode(), member.log_size()) for member in ensemble.running()}
+
+    def write(self):
+        self.at += 1
+        for client in self.clients:
+            client.set(self.path, b"%d" % self.at)
+
+    def noticed_nothing(self):
+        self.write()
+        for client in self.clients:
+            client.close()
+        for member, (mode, since) in self.roles.items():
+            same(member.mode(), mode, "role of %r" % member)
+            require("LOOKING" not in member.log(since), "%r looked for a leader: %s" % (member, member.last_words()))
+
+
+@check
+def strangers_on_ports_of_members(ensemble):
+    """A hundred that are no members: each is closed, and a few lines tell of all."""
+    leader, follower = ensemble.leader(), ensemble.followers()[0]
+    for member in (leader, follower):
+        neighbours = Neighbours(ensemble)
+        since, start, sent = member.log_size(), time.monotonic(), 0
+        for at in range(100 // (2 * len(NO_MEMBERS))):
+            strangers = []
+            for name, (to_election, to_quorum) in NO_MEMBERS.items():
+                strangers.append((name, call(member.quorum_port, to_quorum)))
+                strangers.append((name, call(member.election_port, to_election)))
+            neighbours.write()
+            for name, stranger in strangers:
+                try:
+                    closed(stranger)
+                except TimeoutError:
+                    require(False, "%r does not close %s" % (member, name))
+            sent += len(strangers)
+        lines, waited_s = counted(member, since, sent, "strangers")
+        # The first at once, then one line in five seconds.
+        most = 2 + int((time.monotonic() - start) / WINDOW_S)
+        require(len(lines) <= most, "%d lines about %d strangers, at most %d are due: %r" % (len(lines), sent, most, lines))
+        require("HTTP" in lines[0][1], "who it was: %r" % (lines[0],))
+        neighbours.noticed_nothing()
+
+
+@check
+def numbers_that_are_not_theirs(ensemble):
+    """This server's own number, one that another member has, one that nobody has."""
+    impatient(ensemble)
+    leader, follower = ensemble.leader(), ensemble.followers()[0]
+    neighbours = Neighbours(ensemble)
+    since = leader.log_size()
+    closed(call(leader.quorum_port, introduction(leader.sid)))
+    closed(call(leader.election_port, hello(leader.sid)))
+    lines, _ = counted(leader, since, 2, "its own number")
+    require("this server" in lines[0][1] and "as this one" in lines[-1][1], "own number: %r" % lines)
+    # A second server with the number of a follower waits, and the first one stays.
+    since = leader.log_size()
+    twins = [call(leader.quorum_port, introduction(follower.sid)) for _ in range(5)]
+    # Java lets any server follow that says who it is, so that lists of members may grow one by one; it has no vote.
+    unknown = call(leader.quorum_port, introduction(55))
+    unknown.settimeout(60)
+    same(struct.unpack(">i", unknown.recv(4))[0], LEADER_INFO, "what a server of no list is answered")
+    neighbours.write()
+    same(leader.monitor()["zk_synced_followers"], str(len(ensemble.voters) - 1), "followers")
+    unknown.close()
+    # The one that greets with a member's number takes over the place of its connection for votes, as in Java. The member
+    # calls again.
+    for at in range(3):
+        closed(call(follower.election_port, hello(leader.sid) + struct.pack(">i", LONGEST)))
+        neighbours.write()
+    require(all(is_open(twin) for twin in twins), "a twin was sent away at once")
+    for twin in twins:
+        closed(twin, patience_s=120)
+    lines, _ = counted(leader, since, len(twins) + 1, "numbers of others")
+    require(any("no list of members" in text for _, text in lines), "a number of nobody: %r" % lines)
+    require(any("two servers have its number" in text for _, text in lines), "a number of another: %r" % lines)
+    neighbours.noticed_nothing()
+    # Votes still reach everybody.
+    leader.kill()
+    ensemble.whole()
+    ensemble.start(leader)
+    ensemble.whole()
+
+
+SILENT = 50
+
+
+@check
+def silence_on_ports_of_members(ensemble):
+    """Those that say nothing are closed in time. Meanwhile clients are served, and a member comes back."""
+    impatient(ensemble)
+    leader = ensemble.leader()
+    follower, other = ensemble.followers()
+    neighbours = Neighbours(ensemble)
+    neighbours.roles.pop(other)
+    sizes = {member: member.log_size() for member in (leader, follower)}
+    start = time.monotonic()
+    # Some begin, and stop in the middle.
+    to_quorum = [call(leader.quorum_port, introduction(9)[:at % 20]) for at in range(SILENT)]
+    to_election = [call(member.election_port, hello(9)[:at % 20])
+                   for member in (leader, follower) for at in range(SILENT)]
+    # These say who they are, a number of nobody, and no more.
+    to_election += [call(follower.election_port, hello(100 + at)) for at in range(10)]
+    neighbours.write()
+    other.kill()
+    neighbours.clients.pop(ensemble.members.index(other)).drop()
+    neighbours.write()
+    ensemble.start(other)
+    ensemble.whole()
+    took_s = time.monotonic() - start
+    left = sum(is_open(silent) for silent in to_quorum)
+    # On a machine that stood still meanwhile this says nothing; else the member came back while they were there.
+    require(left == SILENT or took_s > INIT_LIMIT * TICK_MS / 1000, "%d of %d are open after %.1f s" % (left, SILENT, took_s))
+    neighbours.write()
+    for silent in to_quorum + to_election:
+        closed(silent, patience_s=120)
+    require(time.monotonic() - start > 1, "they were closed at once")
+    for member, expected in ((leader, 2 * SILENT), (follower, SILENT + 10)):
+        lines, _ = counted(member, sizes[member], expected, "silent ones")
+        most = 2 + int((time.monotonic() - start) / WINDOW_S)
+        require(len(lines) <= most, "%d lines about %d, at most %d are due: %r" % (len(lines), expected, most, lines))
+    neighbours.noticed_nothing()
+
