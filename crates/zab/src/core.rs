@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) want_snapshot: bool,
     /// Whether an oracle lets this server decide alone while it is.
     pub(crate) oracle: bool,
+    /// The latest epoch for which this server stepped aside as a leader: its next one is above it.
+    pub(crate) yielded_to: i64,
     /// An observer's: whom it goes to.
     pub(crate) masters: Masters,
     /// In simulations: whom this peer takes after.
@@ -87,6 +89,7 @@ impl Core {
             why: "the server starts".to_owned(),
             want_snapshot: false,
             oracle: false,
+            yielded_to: 0,
             masters: Masters::default(),
             model: Model::default(),
             state_nodes: u64::MAX,
@@ -212,6 +215,30 @@ impl Core {
             self.seen = Some(Arc::new(config));
             self.tell_elections();
         }
+    }
+
+    /// The list that comes with NEWLEADER. An older one takes the place of a newer that was never
+    /// committed: this leader's history is without it, and a quorum has promised itself to that, so it
+    /// never will be. Who kept it would ask its members in every election from then on, and put it in
+    /// force as a leader. Java takes the older one, too (`QuorumPeer.setLastSeenQuorumVerifier`).
+    pub(crate) fn agree_on_config(&mut self, config: Verifier) {
+        let dead = self
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.version() > config.version());
+        if dead && config.version() >= self.committed.version() && self.params.reconfig {
+            info!(
+                sid = self.params.sid,
+                version = format_args!("0x{:x}", self.last_seen().version()),
+                "a list of members that was proposed is taken back: the leader does not have it"
+            );
+            self.store.next_config(config.text(), &mut self.out);
+            let pending = config.version() > self.committed.version();
+            self.seen = pending.then(|| Arc::new(config));
+            self.tell_elections();
+            return;
+        }
+        self.see_config(config);
     }
 
     /// Puts a configuration in force. `designated`: who shall lead, and the zxid that says so; then

@@ -84,7 +84,8 @@ pub enum DiskOp {
         /// The last transaction that is in it.
         zxid: i64,
     },
-    /// Write the newest configuration that was seen, with its version (`.dynamic.next`).
+    /// Write the newest configuration that was seen, with its version (`.dynamic.next`). One that is
+    /// not newer than that in force takes the place of a proposal that came to nothing.
     NextConfig(String),
     /// The configuration is in force: write the dynamic file and remove the next one.
     CommitConfig(String),

@@ -1,6 +1,6 @@
 //! Leading: agreement on an epoch, bringing learners up to date, broadcast.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tracing::{debug, info};
@@ -69,8 +69,11 @@ pub(crate) struct Leader {
     own_acked: i64,
     outstanding: VecDeque<Outstanding>,
     syncs: VecDeque<(i64, ConnId)>,
-    /// Whether [`Input::Stop`](crate::Input::Stop) was given, and until when it waits for followers.
-    stopping: Option<u64>,
+    /// Until when it waits for followers to have everything, before it gives up leading, and for what:
+    /// [`Input::Stop`](crate::Input::Stop) was given, or it steps aside.
+    stopping: Option<(u64, Next)>,
+    /// Voters that have promised themselves to a later epoch than this, and since when they come, ms.
+    ahead: BTreeMap<Sid, u64>,
 }
 
 impl Leader {
@@ -88,7 +91,7 @@ impl Leader {
             phase: Phase::Discovery,
             deadline: core.now + core.ticks(core.params.init_limit),
             deserted_at: None,
-            proposed: core.store.accepted() + 1,
+            proposed: core.store.accepted().max(core.yielded_to) + 1,
             connecting: BTreeSet::from([sid]),
             electing: voters_only.clone(),
             newleader: voters_only,
@@ -102,6 +105,7 @@ impl Leader {
             outstanding: VecDeque::new(),
             syncs: VecDeque::new(),
             stopping: None,
+            ahead: BTreeMap::new(),
         };
         leader.try_fix_epoch(core);
         leader
@@ -479,7 +483,7 @@ impl Leader {
     pub(crate) fn next_timeout(&self) -> u64 {
         let waiting = (self.phase != Phase::Broadcast).then_some(self.deadline);
         let deserted = self.deserted_at.filter(|_| self.phase != Phase::Broadcast);
-        [waiting, deserted, self.stopping]
+        [waiting, deserted, self.stopping.map(|stopping| stopping.0)]
             .into_iter()
             .flatten()
             .fold(self.handlers.next_half_tick(), u64::min)
@@ -550,12 +554,42 @@ impl Leader {
 
     /// Stops once the followers have everything.
     pub(crate) fn stop(&mut self, core: &mut Core) {
-        self.stopping.get_or_insert(core.now + core.ticks(1));
+        let until = self.stopping.map(|stopping| stopping.0);
+        self.stopping = Some((until.unwrap_or(core.now + core.ticks(1)), Next::Stop));
+        self.try_stop(core);
+    }
+
+    /// A voter comes that has promised itself to a later epoch: its own attempts to lead ended before
+    /// they had a quorum. It must not follow this leader, and with Java it is out until somebody else
+    /// ends the epoch, perhaps for months, with the ensemble one failure from a standstill. An election
+    /// costs less: if it keeps coming for `syncLimit`, so that no election is under way that ends
+    /// this by itself, the leader steps aside as for a stop. Its next epoch is above that promise, so
+    /// that it does so once at most for each.
+    fn meet(&mut self, conn: ConnId, accepted: i64, core: &mut Core) {
+        let handler = self.handlers.at(conn);
+        let sid = handler.sid;
+        let counts = !handler.observer && core.committed.is_voter(sid);
+        let ahead = accepted > self.epoch() && core.committed.weight(sid) != 0;
+        if !counts || !ahead || self.stopping.is_some() || core.model.is_java() {
+            return;
+        }
+        let since = *self.ahead.entry(sid).or_insert(core.now);
+        if core.now < since + core.ticks(core.params.sync_limit) {
+            return;
+        }
+        info!(
+            sid = core.params.sid,
+            learner = sid,
+            "stepping aside: server {sid} has promised itself to epoch {accepted}, this is epoch {}",
+            self.epoch()
+        );
+        core.yielded_to = core.yielded_to.max(accepted);
+        self.stopping = Some((core.now + core.ticks(1), Next::Look));
         self.try_stop(core);
     }
 
     fn try_stop(&mut self, core: &mut Core) {
-        let Some(until) = self.stopping else {
+        let Some((until, next)) = self.stopping else {
             return;
         };
         let all_acked = self.handlers.values().all(|handler| {
@@ -565,7 +599,11 @@ impl Leader {
         });
         let done = self.phase != Phase::Broadcast || (self.outstanding.is_empty() && all_acked);
         if done || core.now >= until {
-            core.leave(Next::Stop, "the server stops");
+            let why = match next {
+                Next::Stop => "the server stops",
+                _ => "for an epoch that all can follow",
+            };
+            core.leave(next, why);
         }
     }
 
@@ -633,6 +671,9 @@ impl Master for Leader {
             }
             self.connecting.insert(sid);
             self.try_fix_epoch(core);
+        }
+        if self.phase == Phase::Broadcast {
+            self.meet(conn, accepted, core);
         }
         self.inform(core);
     }

@@ -641,7 +641,7 @@ impl Learner {
         if let Some(text) = config.filter(|_| core.params.reconfig) {
             match Verifier::parse(text) {
                 Ok(config) => {
-                    core.see_config(config.clone());
+                    core.agree_on_config(config.clone());
                     self.config = Some(Arc::new(config));
                 }
                 Err(error) => {

@@ -628,6 +628,11 @@ impl FastLeaderElection {
 
     /// Who follows the leader of `ballot`, if that is a quorum and the leader says so, too: else
     /// servers that have not noticed its death would talk others into following it.
+    ///
+    /// A list that is not committed has no say in whom to follow, as it has in Java: a leader that was
+    /// cut off with one would wait for it behind a new leader that never heard of it, until the next
+    /// election (`FastLeaderElection.getVoteTracker`). To follow is no promise; whatever such a list
+    /// must agree to, the leader that has it in its history asks it.
     fn established(&self, votes: &BTreeMap<Sid, Ballot>, ballot: &Ballot) -> Option<BTreeSet<Sid>> {
         let leader = ballot.vote.leader;
         let leads = if leader == self.sid {
@@ -638,7 +643,13 @@ impl FastLeaderElection {
                 .is_some_and(|ballot| ballot.state == PeerState::Leading)
         };
         let supporters = self.agreeing(votes, ballot);
-        (leads && self.is_quorum(&supporters)).then_some(supporters)
+        let enough = if leader == self.sid || self.model.is_java() {
+            self.is_quorum(&supporters)
+        } else {
+            let alone = self.oracle.then_some(self.sid);
+            self.committed.decides(&supporters, alone)
+        };
+        (leads && enough).then_some(supporters)
     }
 
     /// Decides for the proposal if a quorum agrees: at once if nothing better can come, else when

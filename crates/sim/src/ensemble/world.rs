@@ -15,6 +15,7 @@ use super::plan::{KINDS, Kind, Plan, Whom};
 use super::scenarios::Guard;
 use super::server::{Server, serving};
 use crate::dice::hash;
+use zooid_proto::members::Membership;
 use zooid_zab::{Input, Port, Role};
 
 /// Something that will happen.
@@ -581,7 +582,7 @@ impl World {
         self.servers
             .iter()
             .enumerate()
-            .filter(|(s, _)| self.is_member(*s) && !self.waits_for_an_epoch(*s))
+            .filter(|(s, _)| self.is_member(*s) && !self.stays_out(*s))
             .all(|(s, server)| {
                 let role = server.process.as_ref().map(|process| process.role);
                 match role {
@@ -613,14 +614,36 @@ impl World {
         })
     }
 
+    /// Whether a server may be out until the next election.
+    fn stays_out(&self, s: usize) -> bool {
+        self.waits_for_an_epoch(s) || self.waits_for_a_list(s)
+    }
+
     /// Whether a server has promised itself to a newer epoch than that of the leader, as one does whose
-    /// leader ended before it had a quorum: it stays out until the next election, and so does Java.
+    /// leader ended before it had a quorum. A leader of Zooid steps aside for it.
     fn waits_for_an_epoch(&self, s: usize) -> bool {
-        self.servers.iter().any(|server| {
+        self.servers.iter().enumerate().any(|(leader, server)| {
             let role = server.process.as_ref().map(|process| process.role);
-            matches!(role, Some(Role::Leading { serving: true, epoch })
-                if self.servers[s].disk.image.accepted > epoch)
+            self.plan.kind(leader).is_java()
+                && matches!(role, Some(Role::Leading { serving: true, epoch })
+                    if self.servers[s].disk.image.accepted > epoch)
         })
+    }
+
+    /// Whether a member of Java that was a leader, or one of its followers, asks the members of a list
+    /// that nobody will commit whom to follow.
+    fn waits_for_a_list(&self, s: usize) -> bool {
+        let role = self.servers[s].process.as_ref().map(|process| process.role);
+        self.plan.kind(s).is_java() && role == Some(Role::Looking) && self.has_a_dead_list(s)
+    }
+
+    /// Whether a server has a list of members that is newer than all that are in force, when nobody
+    /// asks for changes any more.
+    fn has_a_dead_list(&self, s: usize) -> bool {
+        let version = |text: &str| Membership::parse(text, true).map_or(0, |list| list.version);
+        let newest = self.configurations.newest().map_or(0, version);
+        let next = self.servers[s].disk.image.next_config.as_deref();
+        next.map_or(0, version) > newest
     }
 
     /// L1: in the end all is well, all have one state, and clients have got on.
@@ -638,14 +661,24 @@ impl World {
                 .collect();
             return self.fail(format!("L1: long after the storm: {}", roles.join(", ")));
         }
-        if (0..self.servers.len()).any(|s| self.is_member(s) && self.waits_for_an_epoch(s)) {
-            self.mark("a member that waits for an epoch");
+        for s in 0..self.servers.len() {
+            if !self.is_member(s) {
+                continue;
+            }
+            if self.waits_for_an_epoch(s) {
+                self.mark("a member that waits for an epoch");
+            } else if self.waits_for_a_list(s) {
+                self.mark("a member of Java that waits for a list");
+            } else if self.has_a_dead_list(s) {
+                let why = format!("L1: server {} has a list that nobody will commit", s + 1);
+                return self.fail(why);
+            }
         }
         let chains: Vec<u64> = self
             .servers
             .iter()
             .enumerate()
-            .filter(|(s, _)| self.is_member(*s) && !self.waits_for_an_epoch(*s))
+            .filter(|(s, _)| self.is_member(*s) && !self.stays_out(*s))
             .filter_map(|(_, server)| Some(server.process.as_ref()?.machine.chain))
             .collect();
         if chains.iter().any(|chain| *chain != chains[0]) {

@@ -301,6 +301,26 @@ fn a_pending_configuration_has_a_say() {
     assert_eq!(server.decision(), Some((Following, theirs)));
 }
 
+/// It was cut off with a list that leaves only itself and one other; a vote from outside an election
+/// does not count itself.
+#[test]
+fn a_pending_configuration_keeps_nobody_from_a_leader_that_is_there() {
+    let mut server = Server::new(&params(1), config(3, 0, 1), Some(config(2, 0, 2)));
+    server.look(ZXID, 1);
+    let theirs = vote(3, 7, 12, 4);
+    server.hear(3, Leading, theirs);
+    assert_eq!(server.decision(), None, "nobody says that it follows");
+    server.hear(2, Following, theirs);
+    assert_eq!(server.decision(), Some((Following, theirs)));
+    // Who shall lead itself needs both.
+    let mut server = Server::new(&params(1), config(3, 0, 1), Some(config(7, 0, 2)));
+    server.look(ZXID, 1);
+    let mine = vote(1, ZXID, 1, 1);
+    server.hear(2, Following, mine);
+    server.hear(3, Following, mine);
+    assert_eq!(server.decision(), None, "three of seven");
+}
+
 #[test]
 fn who_is_no_voter_is_answered_but_not_counted() {
     let mut server = Server::new(&params(2), config(3, 1, 0), None);

@@ -50,6 +50,41 @@ fn the_loss_of_the_leader_costs_nothing_that_was_committed() {
     assert_eq!(world.servers[&4].state.len(), 10);
 }
 
+/// Its own attempts to lead ended before they had a quorum. In Java it is out until somebody else ends
+/// the epoch.
+#[test]
+fn a_leader_steps_aside_for_a_voter_that_has_promised_itself_to_a_later_epoch() {
+    let mut world = World::new(3, 1);
+    world.start_all();
+    let leader = world.settle(5_000);
+    world.crash(1);
+    world.propose(leader);
+    world.deliver();
+    world.servers.get_mut(&1).unwrap().disk.accepted = 7;
+    world.start(1);
+    let came = world.now;
+    world.pass(5_000);
+    assert!(
+        !world.serves(1) && world.leader() == Some(leader),
+        "not at once"
+    );
+    let leader = world.settle(20_000);
+    assert!(world.now - came < 15_000, "{} ms", world.now - came);
+    let epoch = world.epoch(leader);
+    assert!(epoch > 7, "epoch {epoch}");
+    world.propose(leader);
+    world.pass(60_000);
+    assert_eq!((world.leader(), world.epoch(leader)), (Some(leader), epoch));
+    world.check_same();
+    // An observer is not worth an election.
+    world.crash(4);
+    world.servers.get_mut(&4).unwrap().disk.accepted = 70;
+    world.start(4);
+    world.pass(60_000);
+    assert!(!world.serves(4));
+    assert_eq!((world.leader(), world.epoch(leader)), (Some(leader), epoch));
+}
+
 #[test]
 fn a_leader_cut_off_comes_back_without_its_own_transactions() {
     let mut world = World::new(3, 0);

@@ -216,6 +216,35 @@ fn a_change_that_is_not_committed_is_found_again() {
 }
 
 #[test]
+fn a_change_that_came_to_nothing_is_forgotten_behind_the_next_leader() {
+    let mut world = ensemble(&[1, 2, 3]);
+    let leader = world.settle(10_000);
+    assert_eq!(leader, 3);
+    // It is cut off with a list without 1: in that, nobody but 2 can elect anybody with it.
+    world.split(3, 1);
+    world.split(3, 2);
+    let zxid = reconfig(&mut world, leader, &request(None, Some("1")));
+    let next = |world: &World| world.servers[&3].disk.next.clone().unwrap_or_default();
+    assert!(next(&world).ends_with(&format!("version={zxid:x}")));
+    world.until(130_000, |world| {
+        world.serves(1) && world.serves(2) && world.leader() == Some(2)
+    });
+    world.heal();
+    assert_eq!(world.settle(130_000), 2);
+    let text = next(&world);
+    assert!(text.ends_with("version=100000000"), "{text}");
+    world.crash(2);
+    world.until(130_000, |world| world.serves(1) && world.serves(3));
+    for sid in [1, 3] {
+        assert_eq!(version(&world, sid), 0x1_0000_0000, "server {sid}");
+    }
+    world.crash(3);
+    world.start(3);
+    world.until(130_000, |world| world.serves(1) && world.serves(3));
+    assert_eq!(version(&world, 3), 0x1_0000_0000, "from the disk");
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let mut world = ensemble(&[1, 2, 3]);
     let leader = world.settle(10_000);
