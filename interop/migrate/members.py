@@ -118,6 +118,14 @@ class Member:
     def mode(self):
         return self.srvr().get("Mode")
 
+    def monitor(self):
+        """What `mntr` says, by name; empty where it is not allowed."""
+        try:
+            text = ask(self.host, self.port, "mntr")
+        except OSError:
+            return {}
+        return {name: value for name, _, value in (line.partition("\t") for line in text.splitlines())}
+
     def kind(self):
         return "zooid" if "Zooid version" in self.srvr() else "java"
 
@@ -152,7 +160,11 @@ class Ensemble:
     def await_roles(self, members):
         def there():
             modes = [member.mode() for member in members]
-            return None not in modes and modes.count("leader") == 1
+            if None in modes or modes.count("leader") != 1:
+                return False
+            # The leader may count one a moment after it serves.
+            told = members[modes.index("leader")].monitor()
+            return all(told.get("zk_synced_%ss" % role) == str(modes.count(role)) for role in ("follower", "observer"))
         eventually(there, lambda: "roles: %s" % {member.sid: member.mode() for member in members})
 
     def leader(self):

@@ -30,7 +30,7 @@ final class Broker {
                 log.dirs=%2$s
                 zookeeper.connect=%3$s
                 zookeeper.session.timeout.ms=%4$d
-                zookeeper.connection.timeout.ms=30000
+                zookeeper.connection.timeout.ms=60000
                 offsets.topic.replication.factor=1
                 offsets.topic.num.partitions=3
                 transaction.state.log.replication.factor=1

@@ -26,7 +26,7 @@ public final class Leaders {
     private static final int LEADERS = 3;
     private static final String FIRST = "java";
     /** No broker may lose its session while a server is away, also on a machine that stands still for seconds. */
-    private static final int BROKER_SESSION_MS = 40_000;
+    private static final int BROKER_SESSION_MS = 60_000;
 
     private final Checks checks = new Checks();
     private final List<Server> servers = new ArrayList<>();

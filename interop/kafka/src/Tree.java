@@ -18,7 +18,7 @@ final class Tree implements AutoCloseable {
         }
     }
 
-    private static final int SESSION_TIMEOUT_MS = 30_000;
+    private static final int SESSION_TIMEOUT_MS = 60_000;
 
     private final ZooKeeper client;
 

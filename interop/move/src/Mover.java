@@ -147,22 +147,28 @@ public final class Mover {
 
         /** The client, as soon as its server has all that was written before. */
         ZooKeeper settled() throws Exception {
-            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_S);
-            for (;;) {
-                require(System.nanoTime() < end, "no connection in " + PATIENCE_S + " s");
-                CountDownLatch done = new CountDownLatch(1);
-                int[] code = new int[1];
-                zk.sync("/", (rc, path, context) -> {
-                    code[0] = rc;
-                    done.countDown();
-                }, null);
-                require(done.await(PATIENCE_S, TimeUnit.SECONDS), "no answer to a sync");
-                if (code[0] == KeeperException.Code.OK.intValue()) {
-                    return zk;
-                }
-                require(code[0] == KeeperException.Code.CONNECTIONLOSS.intValue(), "a sync: error " + code[0]);
-                pause();
+            settle(zk);
+            return zk;
+        }
+    }
+
+    /** Returns when the server of this client has all that was written before. */
+    private static void settle(ZooKeeper zk) throws Exception {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_S);
+        for (;;) {
+            require(System.nanoTime() < end, "no connection in " + PATIENCE_S + " s");
+            CountDownLatch done = new CountDownLatch(1);
+            int[] code = new int[1];
+            zk.sync("/", (rc, path, context) -> {
+                code[0] = rc;
+                done.countDown();
+            }, null);
+            require(done.await(PATIENCE_S, TimeUnit.SECONDS), "no answer to a sync");
+            if (code[0] == KeeperException.Code.OK.intValue()) {
+                return;
             }
+            require(code[0] == KeeperException.Code.CONNECTIONLOSS.intValue(), "a sync: error " + code[0]);
+            pause();
         }
     }
 
@@ -340,7 +346,15 @@ public final class Mover {
     private void lock(CuratorFramework curator, AtomicInteger inside) throws Exception {
         InterProcessMutex mutex = new InterProcessMutex(curator, root + "/lock");
         while (!ending.get()) {
-            mutex.acquire();
+            try {
+                mutex.acquire();
+            } catch (NullPointerException e) {
+                // The search for a node that an attempt without an answer may have left ends Curator's loop around
+                // the attempts, too (`RetryLoop.markComplete`): a second one without an answer is the last, and is
+                // taken for one that made the node null.
+                free(curator.getZookeeperClient().getZooKeeper());
+                continue;
+            }
             require(inside.incrementAndGet() == 1, "two have the lock");
             // Without a version: only the lock keeps turns from getting lost. Tried again it writes the same.
             curator.sync().forPath(root + "/locked");
@@ -350,6 +364,24 @@ public final class Mover {
             inside.decrementAndGet();
             mutex.release();
             Thread.sleep(5 * PACE_MS);
+        }
+    }
+
+    /** Deletes what attempts to take the lock have left of this session. */
+    private void free(ZooKeeper zk) throws Exception {
+        for (;;) {
+            try {
+                settle(zk);
+                for (String name : zk.getChildren(root + "/lock", false)) {
+                    Stat stat = zk.exists(root + "/lock/" + name, false);
+                    if (stat != null && stat.getEphemeralOwner() == zk.getSessionId()) {
+                        zk.delete(root + "/lock/" + name, -1);
+                    }
+                }
+                return;
+            } catch (KeeperException.ConnectionLossException | KeeperException.NoNodeException e) {
+                pause();
+            }
         }
     }
 
