@@ -16,12 +16,14 @@ deadline_s=90
 
 die() { echo "server.sh: $*" >&2; exit 1; }
 
-# The state letter of /proc counts a zombie as ended: its parent may reap it late.
+# The state letter of /proc counts a zombie as ended: its parent may reap it late. But its ports are taken until the last
+# of its threads has ended, too.
 alive() {
-    local stat
+    local stat threads
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     stat=${stat##*) }
-    [ "${stat%% *}" != Z ]
+    threads=("/proc/$1/task/"*)
+    [ "${stat%% *}" != Z ] || [ "${#threads[@]}" -gt 1 ]
 }
 
 # Prints the first line of the answer to the four-letter word `srvr`, nothing when there is none.

@@ -5,12 +5,14 @@
 #   member.sh kill DIR
 set -euo pipefail
 
-# The state letter of /proc counts a zombie as ended: its parent may reap it late.
+# The state letter of /proc counts a zombie as ended: its parent may reap it late. But its ports are taken until the last
+# of its threads has ended, too.
 alive() {
-    local stat
+    local stat threads
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     stat=${stat##*) }
-    [ "${stat%% *}" != Z ]
+    threads=("/proc/$1/task/"*)
+    [ "${stat%% *}" != Z ] || [ "${#threads[@]}" -gt 1 ]
 }
 
 case $1 in
