@@ -118,7 +118,7 @@ pub struct Config {
 }
 
 /// How a server is a member of an ensemble.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EnsembleConfig {
     /// Its number.
     pub sid: i64,
@@ -144,6 +144,35 @@ pub struct EnsembleConfig {
     pub min_notification_ms: u32,
     /// Longest wait for votes, ms; at least 1.
     pub max_notification_ms: u32,
+    /// Whether it takes clients while it leads.
+    pub leader_serves: bool,
+    /// TCP keep-alive on connections for votes.
+    pub keep_alive: bool,
+    /// How often a port for members is tried. `None`: without an end.
+    pub bind_attempts: Option<u32>,
+    /// How long a connection for votes may take to say who it is, ms. `None`: `sync_limit`.
+    pub greeting_ms: Option<u32>,
+    /// Between two tries to reach a leader, ms; at least 1. `None`: as the server likes.
+    pub connect_retry_ms: Option<u32>,
+    /// How many proposals a member may lack and still get them one by one, at least 500. `None`: as
+    /// the server likes.
+    pub commit_log_count: Option<u32>,
+    /// The fraction of the state up to which a member gets transactions from the log; 0: no limit,
+    /// negative: none, never above 1. `None`: as the server likes.
+    pub snapshot_size_factor: Option<f64>,
+    /// Whether members always get the whole state.
+    pub force_snapshot_sync: bool,
+    /// How many members may get the state before an observer has to wait; at least 1.
+    pub max_snap_syncs: u32,
+    /// How many members may get transactions before an observer has to wait; at least 1.
+    pub max_diff_syncs: u32,
+    /// Whether it writes its log while it is an observer.
+    pub observer_logs: bool,
+    /// Longest random wait of an observer without a leader, ms.
+    pub observer_election_delay_ms: u64,
+    /// With several addresses for a member: how long a connection may be without a sign of life,
+    /// ms; at least 1. `None`: that is not looked at.
+    pub reachability_ms: Option<u32>,
 }
 
 /// Transaction log.

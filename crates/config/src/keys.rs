@@ -25,6 +25,7 @@ const GROUP_COMMIT: &str =
 const BACK_PRESSURE: &str =
     "requests that are too many wait in their connections, see globalOutstandingLimit";
 const ONE_STEP: &str = "observers get what they lack and all that follows in one step, and nothing need be kept for them";
+const DISLOYAL: &str = "a leader gives up as soon as a voter that it needs looks for another one";
 const STATISTICS: &str = "there are no statistics per path";
 
 macro_rules! keys {
@@ -70,8 +71,8 @@ keys! {
         CloseSessionTxn, "closeSessionTxn.enabled", Property, Bool, "true", "", Honoured, "Whether the transaction that closes a session lists the nodes that go with it.";
         SnapRetainCount, "autopurge.snapRetainCount", File, Int, "3", "snapshots, at least 3", Honoured, "How many snapshots a purge keeps, with the logs that they need.";
         PurgeInterval, "autopurge.purgeInterval", File, Int, "0", "hours; 0 or less: off; not set at all: 1, where Apache ZooKeeper does not purge", Honoured, "How often old snapshots and logs are deleted.";
-        CommitLogCount, "commitLogCount", Property, DecimalInt, "500", "proposals, at least 500", NotYet(Ensemble, Warn), "How many committed proposals stay in memory for members that catch up.";
-        SnapshotSizeFactor, "snapshotSizeFactor", Property, Double, "0.33", "0 to 1; negative: off", NotYet(Ensemble, Warn), "Up to which fraction of the snapshot's size a member catches up from logs.";
+        CommitLogCount, "commitLogCount", Property, DecimalInt, "500", "proposals, at least 500; not set at all: 100000", Honoured, "How many committed proposals a member that was away may lack and still get them one by one; of those, what fits into 32 MiB stays in memory, the rest is read from the log.";
+        SnapshotSizeFactor, "snapshotSizeFactor", Property, Double, "0.33", "0 to 1; 0: no limit; negative: off; not set at all: 0.33, but never below commitLogCount", Honoured, "Up to which fraction of the snapshot's size a member catches up from the log on the disk; Zooid compares numbers of transactions and of nodes, where Apache ZooKeeper compares sizes of files.";
         AllowDiscontinuousProposals, "test.allowDiscontinuousProposals", Property, Bool, "false", "", NoEffect("a gap in the log is never accepted"), "Switches off the check that transaction numbers follow one another, for tests.";
     }
     "Sessions and client connections" {
@@ -131,7 +132,7 @@ keys! {
         CommitProcessorShutdownTimeout, "commitProcessor.shutdownTimeout", Property, Long, "5000", "ms", NoEffect(THREADS), "How long their end is awaited.";
         CommitProcessorMaxReadBatchSize, "commitProcessor.maxReadBatchSize", Property, Int, "-1", "requests", NoEffect(PIPELINE), "Reads that the commit stage takes before it looks at commits.";
         CommitProcessorMaxCommitBatchSize, "commitProcessor.maxCommitBatchSize", Property, Int, "1", "requests, at least 1", NoEffect(PIPELINE), "Commits that it takes before it looks at reads.";
-        EnableEagerAclCheck, "enableEagerACLCheck", Property, Bool, "false", "", NotYet(Ensemble, Warn), "A member checks ACLs before it forwards a request to the leader.";
+        EnableEagerAclCheck, "enableEagerACLCheck", Property, Bool, "false", "", NoEffect("the leader checks the ACLs of every request; one that is refused takes a transaction number, as without the setting"), "A member checks ACLs before it forwards a request to the leader.";
         SkipAcl, "skipACL", Property, OnlyIf("yes"), "no", "", Honoured, "Switches off all checks of ACLs.";
         ForwardLearnerRequests, "forward_learner_requests_to_commit_processor_disabled", Property, Bool, "false", "", NoEffect(PIPELINE), "Keeps learners' requests out of the leader's own commit stage.";
         FollowerSkipLearnerRequest, "follower.skipLearnerRequestToNextProcessor", Property, Bool, "false", "", NoEffect(PIPELINE), "Keeps observers' requests out of the follower's own stages.";
@@ -142,19 +143,19 @@ keys! {
         Weight, "weight*", File, Text, "", "weight.N=w", Honoured, "Weight of a member in its group.";
         InitLimit, "initLimit", File, Int, "", "ticks", Honoured, "How long members may take to connect to the leader and to catch up.";
         SyncLimit, "syncLimit", File, Int, "", "ticks", Honoured, "How far a member may fall behind the leader.";
-        ConnectToLearnerMasterLimit, "connectToLearnerMasterLimit", File, Int, "0", "ticks; 0: initLimit", Honoured, "How long connecting to the leader may take.";
+        ConnectToLearnerMasterLimit, "connectToLearnerMasterLimit", File, Int, "0", "ticks; 0: initLimit; in any case at most 2000 ms", Honoured, "How long connecting to the leader may take.";
         PeerType, "peerType", File, Text, "participant", "participant or observer", Honoured, "Role of this server; the list of members wins.";
         ElectionAlg, "electionAlg", File, Int, "3", "only 3", Honoured, "Election algorithm.";
         QuorumListenOnAllIps, "quorumListenOnAllIPs", File, Bool, "false", "", Honoured, "Accepts members on all addresses.";
         StandaloneEnabled, "standaloneEnabled", File, Bool, "true", "", Honoured, "Whether one participant runs standalone; false asks for an ensemble of one.";
         OraclePath, "oraclePath", File, Path, "", "", Honoured, "File whose first character, if it is 1, lets one of two voters go on alone; it must never say so to both.";
-        MultiAddressEnabled, "multiAddress.enabled", FileOrProperty, Bool, "false", "", NotYet(Ensemble, Warn), "Allows several addresses per member.";
-        MultiAddressReachabilityCheckEnabled, "multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", "", NotYet(Ensemble, Warn), "Probes the addresses of a member before one is chosen.";
-        MultiAddressReachabilityCheckTimeout, "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, StrictInt, "1000", "ms", NotYet(Ensemble, Warn), "How long such a probe may take.";
-        TcpKeepAlive, "tcpKeepAlive", Property, Bool, "false", "", NotYet(Ensemble, Warn), "TCP keep-alive on election connections.";
-        ElectionPortBindRetry, "electionPortBindRetry", Property, Int, "3", "attempts; 0: no end", NotYet(Ensemble, Warn), "How often the election port is tried.";
+        MultiAddressEnabled, "multiAddress.enabled", FileOrProperty, Bool, "false", "", Honoured, "Allows several addresses per member; here the key in the file is enough, where Apache ZooKeeper needs the property.";
+        MultiAddressReachabilityCheckEnabled, "multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", "", Honoured, "With several addresses per member, looks whether connections still reach the other side. All addresses are tried at once in any case, and the first that answers is used.";
+        MultiAddressReachabilityCheckTimeout, "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, StrictInt, "1000", "ms, at least 1", Honoured, "How long a member with several addresses may leave what was sent to it without a sign of life before its connection is closed, and opened through another address.";
+        TcpKeepAlive, "tcpKeepAlive", Property, Bool, "false", "", Honoured, "TCP keep-alive on election connections.";
+        ElectionPortBindRetry, "electionPortBindRetry", Property, Int, "3", "attempts; 0: no end", Honoured, "How often the ports for members are tried, once a second, before the server ends with exit code 14; of several addresses one is enough.";
         CnxTimeout, "cnxTimeout", Property, StrictInt, "5000", "ms", Honoured, "How long connecting for an election may take.";
-        QuorumCnxnTimeout, "quorumCnxnTimeoutMs", Property, Int, "-1", "ms; -1: syncLimit", NotYet(Ensemble, Warn), "How long reading from an election connection may take.";
+        QuorumCnxnTimeout, "quorumCnxnTimeoutMs", Property, Int, "-1", "ms; 0 or less: syncLimit", Honoured, "How long a connection on the election port may take to say who it is.";
         QuorumCnxnThreadsSize, "quorum.cnxn.threads.size", File, Int, "20", "", NoEffect(THREADS), "Threads that connect to members.";
         CanonicalizeHostNames, "kerberos.canonicalizeHostNames", Property, Bool, "false", "", NotYet(Sasl, Warn), "Replaces the host names of members by those that the name service gives back.";
         ReadOnlyMode, "readonlymode.enabled", CommandLine, OnlyIf("true"), "false", "", Honoured, "Lets a member that is cut off serve reads; it also puts `isro` into the list of four-letter words.";
@@ -162,27 +163,27 @@ keys! {
     "Election, leader and learner" {
         MinNotificationInterval, "fastleader.minNotificationInterval", Property, Int, "200", "ms", Honoured, "First wait for votes.";
         MaxNotificationInterval, "fastleader.maxNotificationInterval", Property, Int, "60000", "ms", Honoured, "Longest wait for votes.";
-        MaxTimeToWaitForEpoch, "leader.maxTimeToWaitForEpoch", Property, Int, "-1", "ms; -1: initLimit", NotYet(Ensemble, Warn), "When a leader without a quorum gives up.";
-        LeaderServes, "leaderServes", Property, Unless("no"), "yes", "", NotYet(Ensemble, Warn), "Whether the leader takes clients.";
-        MaxConcurrentSnapSyncs, "leader.maxConcurrentSnapSyncs", Property, Int, "10", "members", NotYet(Ensemble, Warn), "How many members may catch up by snapshot at once.";
-        MaxConcurrentDiffSyncs, "leader.maxConcurrentDiffSyncs", Property, Int, "100", "members", NotYet(Ensemble, Warn), "How many members may catch up by log at once.";
+        MaxTimeToWaitForEpoch, "leader.maxTimeToWaitForEpoch", Property, Int, "-1", "ms; -1: initLimit", NoEffect(DISLOYAL), "When a leader whose voters look for another one gives up.";
+        LeaderServes, "leaderServes", Property, Unless("no"), "yes", "", Honoured, "Whether the leader takes clients. If not, it closes their connections, and answers four-letter words as a server without a leader does.";
+        MaxConcurrentSnapSyncs, "leader.maxConcurrentSnapSyncs", Property, Int, "10", "members, at least 1", Honoured, "How many members may be sent a snapshot before one more observer is refused; members that vote never are.";
+        MaxConcurrentDiffSyncs, "leader.maxConcurrentDiffSyncs", Property, Int, "100", "members, at least 1", Honoured, "The same for members that catch up by transactions.";
         AckLoggingFrequency, "leader.ackLoggingFrequency", Property, Int, "1000", "proposals", NoEffect("no such metric is sampled"), "How often the latency of acknowledgements is measured.";
         LeaderCloseSocketAsync, "leader.closeSocketAsync", PropertyOrBare, Bool, "false", "", NoEffect(NEVER_BLOCKS), "Closes connections to learners in a thread.";
         LearnerCloseSocketAsync, "learner.closeSocketAsync", PropertyOrBare, Bool, "false", "", NoEffect(NEVER_BLOCKS), "Closes the connection to the leader in a thread.";
         LearnerAsyncSending, "learner.asyncSending", PropertyOrBare, Bool, "false", "", NoEffect(NEVER_BLOCKS), "Sends to the leader from a queue.";
-        LeaderConnectDelay, "leaderConnectDelayDuringRetryMs", Property, Int, "100", "ms", NotYet(Ensemble, Warn), "Pause between attempts to connect to the leader.";
+        LeaderConnectDelay, "leaderConnectDelayDuringRetryMs", Property, Int, "100", "ms, at least 1; not set at all: 25", Honoured, "Pause between attempts to connect to the leader.";
         LeaderNodelay, "leader.nodelay", CommandLine, OnlyIf("true"), "true", "", NoEffect("small packets are always sent at once"), "TCP_NODELAY on the leader's side.";
         FollowerNodelay, "follower.nodelay", CommandLine, OnlyIf("true"), "true", "", NoEffect("small packets are always sent at once"), "TCP_NODELAY on the learner's side.";
-        ForceSnapshotSync, "forceSnapshotSync", Property, Bool, "false", "", NotYet(Ensemble, Warn), "Members always catch up by snapshot.";
-        InitialZxid, "testingonly.initialZxid", Property, DecimalLong, "", "", NotYet(Ensemble, Warn), "First transaction number, for tests.";
+        ForceSnapshotSync, "forceSnapshotSync", Property, Bool, "false", "", Honoured, "Members always catch up by snapshot.";
+        InitialZxid, "testingonly.initialZxid", Property, DecimalLong, "", "", NoEffect("the numbers of an epoch begin with 1; nothing but tests of Apache ZooKeeper itself uses it"), "First transaction number of an epoch, for tests.";
     }
     "Observers" {
-        SyncEnabled, "syncEnabled", File, Bool, "true", "", NotYet(Ensemble, Warn), "Whether an observer writes its log and snapshots to the disk.";
-        ObserverSyncEnabled, "observer.syncEnabled", Property, Bool, "true", "", NotYet(Ensemble, Warn), "The same, and it wins over syncEnabled.";
+        SyncEnabled, "syncEnabled", File, Bool, "true", "", Honoured, "Whether an observer writes its log and snapshots to the disk. If not, it keeps on the disk what it last got as a whole, and asks for the rest after a restart.";
+        ObserverSyncEnabled, "observer.syncEnabled", Property, Bool, "true", "", Honoured, "The same, and it wins over syncEnabled.";
         ObserverMasterPort, "observerMasterPort", File, Int, "0", "0 to 65535; 0: off", Honoured, "Port on which a follower serves observers, and where observers look for it: the same for all members.";
         ObserverMasterSizeLimit, "observerMaster.sizeLimit", Property, Int, "33554432", "bytes", NoEffect(ONE_STEP), "How much a follower keeps for observers that catch up.";
         ObserverReconnectDelay, "observer.reconnectDelayMs", Property, Long, "0", "ms", Honoured, "Longest random wait of an observer before it connects again; with observerMasterPort, when it has been with all masters.";
-        ObserverElectionDelay, "observer.election.DelayMs", Property, Long, "200", "ms", NotYet(Ensemble, Warn), "How long an observer stays out of an election.";
+        ObserverElectionDelay, "observer.election.DelayMs", Property, Long, "200", "ms; not set at all: 0", Honoured, "Longest random wait of an observer that has lost its leader before it looks for one.";
     }
     "Dynamic reconfiguration" {
         ReconfigEnabled, "reconfigEnabled", File, Bool, "false", "", Honoured, "Whether clients with the right to do so may change the members.";

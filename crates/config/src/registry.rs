@@ -92,8 +92,6 @@ pub enum Class {
 /// A feature that is not built yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
-    /// Several servers.
-    Ensemble,
     /// TLS for clients and members.
     Tls,
     /// SASL for clients and members.
@@ -268,7 +266,6 @@ impl Area {
     /// The feature in words, to be followed by "not built yet".
     pub fn text(self) -> &'static str {
         match self {
-            Area::Ensemble => "an ensemble of several servers",
             Area::Tls => "TLS",
             Area::Sasl => "SASL",
             Area::Admin => "the HTTP admin server",

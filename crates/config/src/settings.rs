@@ -309,11 +309,6 @@ impl Settings {
                 );
                 self.problem(Some(&value.origin), Some((&value.name, &shown)), text);
             }
-            Class::NotYet(registry::Area::Ensemble, Demand::Warn) if asks => {
-                let text = "has no effect here: only an ensemble of several servers uses it, and no \
-                            member does yet";
-                self.warn(Level::Note, Some(&value.origin), Some(&value.name), text);
-            }
             Class::NotYet(area, Demand::Warn) if asks && !fulfilled => {
                 // An audit log that is asked for and missing must not go unnoticed.
                 let level = if spec.key == Key::AuditEnable {

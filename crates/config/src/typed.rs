@@ -679,7 +679,54 @@ fn quorum(s: &mut Settings, config: &Config) -> Option<EnsembleConfig> {
         election_connect_ms: at_least(s, Key::CnxTimeout, 1),
         min_notification_ms: at_least(s, Key::MinNotificationInterval, 1),
         max_notification_ms: at_least(s, Key::MaxNotificationInterval, 1),
+        leader_serves: s.bool(Key::LeaderServes),
+        keep_alive: s.bool(Key::TcpKeepAlive),
+        bind_attempts: bind_attempts(s),
+        greeting_ms: positive(s.int(Key::QuorumCnxnTimeout)),
+        connect_retry_ms: if_set(s, Key::LeaderConnectDelay, |s, key| at_least(s, key, 1)),
+        commit_log_count: if_set(s, Key::CommitLogCount, |s, key| at_least(s, key, 500)),
+        snapshot_size_factor: snapshot_size_factor(s),
+        force_snapshot_sync: s.bool(Key::ForceSnapshotSync),
+        max_snap_syncs: at_least_one(s, Key::MaxConcurrentSnapSyncs),
+        max_diff_syncs: at_least_one(s, Key::MaxConcurrentDiffSyncs),
+        observer_logs: if_set(s, Key::ObserverSyncEnabled, |s, key| s.bool(key))
+            .unwrap_or(s.bool(Key::SyncEnabled)),
+        observer_election_delay_ms: if_set(s, Key::ObserverElectionDelay, |s, key| s.long(key))
+            .map_or(0, |ms| u64::try_from(ms).unwrap_or(0)),
+        reachability_ms: reachability(s, config),
     })
+}
+
+/// A key whose default is not that of Java: what it says where it says something that can be read.
+fn if_set<T>(s: &mut Settings, key: Key, read: impl Fn(&mut Settings, Key) -> T) -> Option<T> {
+    let text = s.text(key)?;
+    key.spec().parse(&text).is_ok().then(|| read(s, key))
+}
+
+/// `QuorumCnxManager.Listener`: 0 is without an end, and what is below means the default.
+fn bind_attempts(s: &mut Settings) -> Option<u32> {
+    match s.int(Key::ElectionPortBindRetry) {
+        0 => None,
+        _ => Some(at_least_one(s, Key::ElectionPortBindRetry)),
+    }
+}
+
+/// Java probes addresses where members may have several.
+fn reachability(s: &mut Settings, config: &Config) -> Option<u32> {
+    let checked = s.bool(Key::MultiAddressReachabilityCheckEnabled);
+    let limit_ms = at_least(s, Key::MultiAddressReachabilityCheckTimeout, 1);
+    (config.multi_address_enabled && checked).then_some(limit_ms)
+}
+
+/// `ZKDatabase`: what is above 1 means the default.
+fn snapshot_size_factor(s: &mut Settings) -> Option<f64> {
+    let factor = if_set(s, Key::SnapshotSizeFactor, |s, key| s.double(key))?;
+    if factor <= 1.0 {
+        return Some(factor);
+    }
+    let text = "is not a fraction up to 1; the default holds";
+    s.warn_key(Level::Warning, Key::SnapshotSizeFactor, text);
+    None
 }
 
 fn kib(number: i64) -> Option<u64> {

@@ -666,18 +666,19 @@ fn section_13_6_keys_without_effect_say_why_once() {
 #[test]
 fn the_report_shows_errors_then_remarks_then_what_differs() {
     let lines = "tickTime=2000\nsnapCount=5\nDigestAuthenticationProvider.superDigest=super:x\n\
-                 maxClientCnxns=60\nleaderServes=no";
+                 maxClientCnxns=60\nleaderServes=no\nflushDelay=7";
     let report = check(sources(lines, &["-Dzookeeper.enforceQuota=true"], &[]));
     assert_eq!(report.exit_code, 0, "{}", report.text);
     assert_eq!(
         report.text,
-        "note: zoo.cfg:6: leaderServes: has no effect here: only an ensemble of several servers \
-         uses it, and no member does yet\n\
+        "note: zoo.cfg:7: flushDelay: has no effect here: all that waits is flushed at once, \
+         without a timer or a limit of requests\n\
          set, other than the default:\n  \
            dataDir=/nowhere  (zoo.cfg:1)\n  \
-           clientPort=2181  (zoo.cfg:7)\n  \
+           clientPort=2181  (zoo.cfg:8)\n  \
            tickTime=2000  (zoo.cfg:2, default 3000)\n  \
            snapCount=5  (zoo.cfg:3, default 100000)\n  \
+           flushDelay=7  (zoo.cfg:7, default 0)\n  \
            enforceQuota=true  (-Dzookeeper.enforceQuota (command line), default false)\n  \
            leaderServes=no  (zoo.cfg:6, default yes)\n  \
            DigestAuthenticationProvider.superDigest=***  (zoo.cfg:4)\n\
