@@ -43,6 +43,7 @@ class Member(Process):
         self.sid, self.kind, self.observer = sid, kind, observer
         self.port, self.quorum_port, self.election_port = processes.free_ports(3)
         self.settings = {}
+        self.flags = ()
         os.makedirs(self.data)
         with open(os.path.join(self.data, "myid"), "w") as file:
             file.write("%d\n" % sid)
@@ -69,7 +70,7 @@ class Member(Process):
             for member in members:
                 file.write(member.line() + "\n")
         if self.kind in LIBRARIES:
-            command = processes.server_of(self.config, [*JAVA, *flags], LIBRARIES[self.kind])
+            command = processes.server_of(self.config, [*JAVA, *self.flags, *flags], LIBRARIES[self.kind])
         else:
             command = [ZOOID, "serve", "--config", self.config]
         # Out of reach of ^C, and no session of its own: Linux schedules sessions as groups, and lets one stand still for

@@ -6,6 +6,7 @@ import random
 import sys
 
 import checks
+import settings
 import strangers
 from members import Ensemble
 from runner import default_seed, main as run, note
@@ -70,6 +71,8 @@ def main(runner):
     for kinds, names in plan:
         wanted = [(name, table[name]) for name in names if not words.names or name in words.names]
         runner.each(kinds, lambda folder: Ensemble(kinds, folder), wanted)
+    if not words.kinds:
+        settings.run(runner, JAVA, words.names)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ pub struct Settings {
     pub local_sessions_upgrading: bool,
     /// Whether a member without a leader serves reads (`readonlymode.enabled`).
     pub read_only_mode: bool,
+    /// Whether a member takes clients while it leads (`leaderServes`).
+    pub leader_serves: bool,
     /// Longest frame accepted from a client, bytes (`jute.maxbuffer`).
     pub max_frame_bytes: i32,
     /// Whether nodes may have a time to live (`zookeeper.extendedTypesEnabled`).
@@ -98,6 +100,7 @@ impl Default for Settings {
             local_sessions: false,
             local_sessions_upgrading: false,
             read_only_mode: false,
+            leader_serves: true,
             max_frame_bytes: 0xF_FFFF,
             extended_types: false,
             emulate353: false,

@@ -50,6 +50,8 @@ pub struct Shared {
     /// How often the tree was replaced as a whole: whoever goes through it in steps looks.
     generation: AtomicU64,
     serving: AtomicBool,
+    /// Whether there is a leader here or elsewhere.
+    running: AtomicBool,
     /// Whether another server leads: what only a leader can answer goes through the core.
     learning: AtomicBool,
     /// Whether there is no leader, and only reads are answered.
@@ -89,6 +91,7 @@ impl Shared {
             ensemble: EnsembleStats::default(),
             generation: AtomicU64::new(0),
             serving: AtomicBool::new(true),
+            running: AtomicBool::new(true),
             learning: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             next_conn: AtomicU64::new(1),
@@ -117,15 +120,30 @@ impl Shared {
         self.serving.load(Ordering::Relaxed)
     }
 
+    /// Whether transactions are made or followed, be it without clients of its own.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
     /// Stops taking requests: the server is about to end, or has no leader.
     pub fn stop_serving(&self) {
         self.serving.store(false, Ordering::Relaxed);
+        self.running.store(false, Ordering::Relaxed);
+    }
+
+    /// Leads, and leaves clients to others (`leaderServes`): to those Java's leader is then a server
+    /// that does not run.
+    pub(crate) fn start_without_clients(&self) {
+        self.learning.store(false, Ordering::Relaxed);
+        self.read_only.store(false, Ordering::Relaxed);
+        self.running.store(true, Ordering::Release);
     }
 
     /// Takes requests, of its own right or, when `learning`, for a leader elsewhere.
     pub(crate) fn start_serving(&self, learning: bool) {
         self.learning.store(learning, Ordering::Relaxed);
         self.read_only.store(false, Ordering::Relaxed);
+        self.running.store(true, Ordering::Relaxed);
         self.serving.store(true, Ordering::Release);
     }
 

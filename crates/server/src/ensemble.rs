@@ -24,7 +24,7 @@ use zooid_node::recover::Tail;
 use zooid_node::transfer::{Incoming, Outgoing};
 use zooid_node::{Settings, Shared};
 use zooid_store::epochs::Epochs;
-use zooid_zab::{Boot, ConnId, Effect, Input, Params, Role, Sid, SyncReport};
+use zooid_zab::{Boot, ConnId, Effect, FromLog, Input, Params, Role, Sid, SyncReport};
 
 /// Inputs that the core takes before it looks at the time and hands transactions to the disk.
 const INPUTS_PER_TURN: usize = 1024;
@@ -33,11 +33,21 @@ const INPUTS_PER_TURN: usize = 1024;
 /// whole state to all that were away longer.
 pub const HISTORY_ENTRIES: usize = 100_000;
 
+/// How many of them this member keeps: what `commitLogCount` says, if it says something.
+pub fn history_entries(ensemble: &EnsembleConfig) -> usize {
+    let count = ensemble.commit_log_count;
+    count.map_or(HISTORY_ENTRIES, |count| count as usize)
+}
+
 /// Their bytes at most.
 pub const HISTORY_BYTES: usize = 32 << 20;
 
 /// How long an election waits for a better vote where one may still come, ms (Java: 200).
 const FINALIZE_WAIT_MS: u64 = 200;
+
+/// Between two tries to reach a leader, ms (Java: 100). A refusal costs nothing, and a leader binds its
+/// port for good.
+const CONNECT_RETRY_MS: u64 = 25;
 
 /// How often what operators see is brought up to date, ms.
 const SHOW_EVERY_MS: i64 = 50;
@@ -73,8 +83,18 @@ pub fn boot(
             reconnect_delay_ms: ensemble.reconnect_delay_ms,
             oracle: ensemble.oracle_path.is_some(),
             max_packet: packet_limit(config),
-            history_entries: HISTORY_ENTRIES,
+            history_entries: history_entries(ensemble),
             history_bytes: HISTORY_BYTES,
+            from_log: from_log(ensemble),
+            force_snapshot: ensemble.force_snapshot_sync,
+            max_snap_syncs: ensemble.max_snap_syncs as usize,
+            max_diff_syncs: ensemble.max_diff_syncs as usize,
+            greeting_ms: ensemble.greeting_ms.map_or(0, u64::from),
+            connect_retry_ms: ensemble
+                .connect_retry_ms
+                .map_or(CONNECT_RETRY_MS, u64::from),
+            observer_election_delay_ms: ensemble.observer_election_delay_ms,
+            observer_logs: ensemble.observer_logs,
             seed,
         },
         config: membership.to_string(),
@@ -85,6 +105,16 @@ pub fn boot(
         log: tail.runs,
         recent: tail.recent.into(),
         may_have_lost_data: last_zxid < 0,
+    }
+}
+
+/// In Java, too, a factor of 0 is no limit.
+fn from_log(ensemble: &EnsembleConfig) -> FromLog {
+    match ensemble.snapshot_size_factor {
+        None => FromLog::Usual,
+        Some(0.0) => FromLog::Always,
+        Some(factor) if factor < 0.0 => FromLog::Never,
+        Some(factor) => FromLog::PerMille((factor * 1000.0).round() as u64),
     }
 }
 
@@ -242,6 +272,7 @@ impl Runner {
             CoreInput::Oracle { alone } => self.member.input(Input::Oracle { alone }, now),
             CoreInput::LogStartsAt(zxid) => self.member.input(Input::LogStartsAt { zxid }, now),
             CoreInput::Durable(_) => unreachable!("only a server that stands alone is told so"),
+            CoreInput::PortGivenUp(place, error) => self.ports.given_up(&place, error)?,
             CoreInput::DiskFailed(error) => {
                 tracing::error!(%error, "the disk failed: stopping, nothing more is acknowledged");
                 return Err(error.into());

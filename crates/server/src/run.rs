@@ -92,6 +92,16 @@ pub enum StartError {
         /// What to do.
         hint: &'static str,
     },
+    /// No port for members is to be had.
+    #[error(
+        "cannot listen on {address}: {source}; it is the address of this member in the list of members, and electionPortBindRetry says how often it is tried"
+    )]
+    MemberPort {
+        /// Host and port.
+        address: String,
+        /// The answer of the system.
+        source: std::io::Error,
+    },
     /// The configuration asks for what is not built.
     #[error("{0}")]
     NotBuilt(&'static str),
@@ -109,6 +119,7 @@ impl StartError {
         match self {
             StartError::NotBuilt(_) => 2,
             StartError::Directories(_) => 3,
+            StartError::MemberPort { .. } => 14,
             StartError::DiskFull { source, .. } => source.exit_code(),
             _ => 1,
         }
@@ -264,14 +275,17 @@ async fn serve_in(
             let mut boot = ensemble::boot(&config, &member, epochs, tree_tail, last_zxid, seed);
             // Epochs without a snapshot: whatever was promised and logged is gone.
             boot.may_have_lost_data |= is_new && had_epochs;
+            let members = config.membership.clone().unwrap_or_default();
+            let several = members.members.values().any(|one| one.addresses.len() > 1);
+            let reachability_ms = member.reachability_ms.filter(|_| several);
             let net = Net {
                 core: core_inbox.clone(),
                 shared: shared.clone(),
                 dirs: dirs.clone(),
                 files: files.clone(),
-                keep_alive: config.client_tcp_keep_alive,
+                keep_alive: member.keep_alive,
+                reachability: reachability_ms.map(|ms| Duration::from_millis(u64::from(ms))),
             };
-            let members = config.membership.clone().unwrap_or_default();
             let client = ClientAddress {
                 host: config
                     .client_port_address
@@ -279,7 +293,7 @@ async fn serve_in(
                     .unwrap_or_else(|| "0.0.0.0".to_owned()),
                 port,
             };
-            let ports = Ports::open(&members, &member, net.clone(), client, moves)?;
+            let ports = Ports::open(&members, &member, net.clone(), client, moves);
             if let Some(path) = member.oracle_path.clone() {
                 tokio::spawn(ensemble::oracle::watch(path, core_inbox.clone()));
             }
@@ -449,7 +463,7 @@ async fn open_data(
         max_payload: i32::MAX as usize,
     };
     let (thread_dirs, settings) = (dirs.clone(), settings.clone());
-    let is_member = config.ensemble.is_some();
+    let keep = config.ensemble.as_ref().map(ensemble::history_entries);
     let opened = tokio::task::spawn_blocking(move || {
         let dirs = thread_dirs;
         let start = Instant::now();
@@ -481,8 +495,8 @@ async fn open_data(
                 ),
             }
         });
-        if is_member {
-            recovery.keep_tail(ensemble::HISTORY_ENTRIES, ensemble::HISTORY_BYTES);
+        if let Some(entries) = keep {
+            recovery.keep_tail(entries, ensemble::HISTORY_BYTES);
         }
         let dir = dirs.data_dir().to_path_buf();
         let recovered = match recover(&*files, &dirs, &options, &mut recovery) {
@@ -576,6 +590,7 @@ async fn run_core(
                 CoreInput::Persisted(_)
                 | CoreInput::CannotTruncate(_)
                 | CoreInput::LogStartsAt(_)
+                | CoreInput::PortGivenUp(..)
                 | CoreInput::Oracle { .. }
                 | CoreInput::Peer(_) => {
                     unreachable!("a server that stands alone has no peers")

@@ -16,6 +16,10 @@ pub fn of(config: &Config) -> Settings {
         local_sessions: is_member && config.local_sessions,
         local_sessions_upgrading: config.local_sessions_upgrading,
         read_only_mode: is_member && config.read_only_mode,
+        leader_serves: config
+            .ensemble
+            .as_ref()
+            .is_none_or(|member| member.leader_serves),
         max_frame_bytes: config.jute_max_buffer,
         extended_types: config.extended_types_enabled,
         emulate353: config.emulate_353_ttl_nodes,

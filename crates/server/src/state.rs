@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::disk::DiskStats;
+use crate::ensemble::members::Place;
 use crate::ensemble::net::PeerEvent;
 use crate::snapshots::Snapshots;
 use parking_lot::{Mutex, RwLock};
@@ -69,6 +70,8 @@ pub enum CoreInput {
     LogStartsAt(i64),
     /// Another member did something.
     Peer(PeerEvent),
+    /// A port for members is not to be had.
+    PortGivenUp(Place, std::io::Error),
     /// What the oracle of two voters says now.
     Oracle {
         /// Whether this server may decide alone.

@@ -43,6 +43,26 @@ pub struct Params {
     pub history_entries: usize,
     /// Their bytes.
     pub history_bytes: usize,
+    /// How far a learner may be behind to get transactions from the log (`snapshotSizeFactor`).
+    pub from_log: FromLog,
+    /// Whether learners always get the whole state (`forceSnapshotSync`).
+    pub force_snapshot: bool,
+    /// How many learners may be getting the state before an observer is refused
+    /// (`leader.maxConcurrentSnapSyncs`).
+    pub max_snap_syncs: usize,
+    /// How many may be getting transactions (`leader.maxConcurrentDiffSyncs`).
+    pub max_diff_syncs: usize,
+    /// How long a connection for votes may take to say who it is, ms (`quorumCnxnTimeoutMs`). 0: as
+    /// `sync_limit`.
+    pub greeting_ms: u64,
+    /// Between two tries to reach a leader, ms (`leaderConnectDelayDuringRetryMs`). Java: 100.
+    pub connect_retry_ms: u64,
+    /// How long an observer without a leader waits at most before it looks for one, ms
+    /// (`observer.election.DelayMs`).
+    pub observer_election_delay_ms: u64,
+    /// Whether this server writes its log while it is an observer (`syncEnabled`). If not, it has on
+    /// the disk what it last got as a whole.
+    pub observer_logs: bool,
     /// Seed of all random choices.
     pub seed: u64,
 }
@@ -70,9 +90,32 @@ impl Params {
             max_packet: 1 << 20,
             history_entries: 500,
             history_bytes: 1 << 20,
+            from_log: FromLog::Usual,
+            force_snapshot: false,
+            max_snap_syncs: 10,
+            max_diff_syncs: 100,
+            greeting_ms: 0,
+            connect_retry_ms: 25,
+            observer_election_delay_ms: 0,
+            observer_logs: true,
             seed: sid as u64,
         }
     }
+}
+
+/// How far a learner may be behind to get transactions from the log and not the whole state. What is
+/// in memory it gets in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FromLog {
+    /// One transaction for three nodes of the state, or `history_entries`: a learner takes up to three
+    /// times as long for a transaction as for a node. Java compares bytes, with the same fraction.
+    Usual,
+    /// So many transactions for 1000 nodes of the state.
+    PerMille(u64),
+    /// As far as the log reaches.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// What the disk held, after it was made durable: the tail of the log that was read may not have

@@ -11,6 +11,7 @@ use zooid_proto::zxid::make;
 
 use crate::core::Core;
 use crate::handler::{Handler, Stage};
+use crate::history::SyncPlan;
 use crate::io::{ConnId, Sid};
 use crate::mutations::{Guard, without};
 
@@ -128,17 +129,50 @@ impl Handlers {
 
     /// What a learner at `position` lacks of what is committed, and NEWLEADER. From now on the caller
     /// sends it all that comes: in one step, so that nothing is lost or comes twice.
-    pub(crate) fn bring_up(&mut self, conn: ConnId, position: i64, epoch: i64, core: &mut Core) {
-        let handler = self.at(conn);
-        handler.stage = Stage::Syncing;
+    ///
+    /// # Errors
+    /// Why an observer has to come again later. Members that vote need not wait, and count
+    /// (`LearnerSyncThrottler` in Java).
+    pub(crate) fn bring_up(
+        &mut self,
+        conn: ConnId,
+        position: i64,
+        epoch: i64,
+        core: &mut Core,
+    ) -> Result<(), String> {
         let top = core.store.applied();
+        let plan = crate::sync::plan(core, position, top);
+        let gets_state = plan == SyncPlan::Snap;
+        let limit = match gets_state {
+            true => core.params.max_snap_syncs,
+            false => core.params.max_diff_syncs,
+        };
+        let same = |one: &Handler| {
+            let sync = one.sync.as_ref().filter(|_| one.stage == Stage::Syncing);
+            sync.is_some_and(|(_, sync)| (sync.kind == "SNAP") == gets_state)
+        };
+        let under_way = self.values().filter(|one| same(one)).count();
+        let handler = self.at(conn);
+        let sid = handler.sid;
+        if handler.observer && under_way >= limit && !core.model.is_java() {
+            let what = if gets_state {
+                "the state"
+            } else {
+                "transactions"
+            };
+            return Err(format!(
+                "observer {sid} has to wait: {under_way} members are being sent {what}"
+            ));
+        }
+        handler.stage = Stage::Syncing;
         let late = newleader_comes_last(handler, core);
-        let (sid, observer) = (handler.sid, handler.observer);
-        let sent = crate::sync::send(core, conn, sid, observer, position, top);
+        let observer = handler.observer;
+        let sent = crate::sync::send(core, plan, conn, sid, observer, position, top);
         self.at(conn).sync = Some((core.now, sent));
         if !late {
             newleader(conn, epoch, core);
         }
+        Ok(())
     }
 
     /// NEWLEADER behind what is outstanding, for members that send it so late.

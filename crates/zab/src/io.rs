@@ -84,6 +84,12 @@ pub enum DiskOp {
         /// The last transaction that is in it.
         zxid: i64,
     },
+    /// The state as it is, with all up to `zxid`, becomes durable as a snapshot; older logs and
+    /// snapshots go away: an observer that has written no log votes now.
+    Keep {
+        /// The last transaction that is in it.
+        zxid: i64,
+    },
     /// Write the newest configuration that was seen, with its version (`.dynamic.next`). One that is
     /// not newer than that in force takes the place of a proposal that came to nothing.
     NextConfig(String),

@@ -199,7 +199,9 @@ impl Leader {
     /// from now on: one step, so that nothing is lost or comes twice.
     fn synchronize(&mut self, conn: ConnId, position: i64, core: &mut Core) {
         let epoch = self.epoch();
-        self.handlers.bring_up(conn, position, epoch, core);
+        if let Err(why) = self.handlers.bring_up(conn, position, epoch, core) {
+            return self.refuse(conn, why, core);
+        }
         let handler = self.handlers.at(conn);
         let (sid, observer) = (handler.sid, handler.observer);
         // What it acknowledged on an older connection may have been cut off just now.

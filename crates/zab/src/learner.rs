@@ -32,10 +32,7 @@ pub(crate) use observers::Masters;
 /// that it is one, while one that died since must not cost a whole `initLimit`.
 const PATIENCE_MS: u64 = 2_000;
 
-/// Between two tries, ms. Java: 100. A refusal costs nothing, and a leader binds its port for good.
-const RETRY_MS: u64 = 25;
-
-/// The same of a member of Java: five tries with so many ms between them.
+/// What a member of Java does: five tries with so many ms between them.
 const JAVA_RETRY_MS: u64 = 100;
 const JAVA_PATIENCE_MS: u64 = 500;
 
@@ -261,7 +258,7 @@ impl Learner {
             false => {
                 let ended = !self.observer && core.elections.is_down(self.vote.leader);
                 let early = matches!(self.phase, Phase::Connecting | Phase::Introduced);
-                (early && !ended, RETRY_MS)
+                (early && !ended, core.params.connect_retry_ms)
             }
         };
         if again && core.now < self.give_up_at {
@@ -445,7 +442,7 @@ impl Learner {
     fn trunc(&mut self, zxid: i64, core: &mut Core) {
         let position = core.store.end();
         let known = zxid > 0 && zxid <= position && core.store.history().went_through(zxid);
-        if !known {
+        if !known || core.store.is_ahead() {
             // To cut there would leave something that no server ever was (spec 14: TRUNC to what is
             // not in the log).
             core.want_snapshot = true;
@@ -567,6 +564,9 @@ impl Learner {
     }
 
     fn append(&mut self, proposal: Proposal, core: &mut Core) {
+        if self.observer && !core.params.observer_logs {
+            return core.store.keep_in_memory(proposal);
+        }
         let pending = core.store.append(proposal, &mut core.out);
         if !self.observer {
             self.acks.push_back(pending);
@@ -656,7 +656,7 @@ impl Learner {
         self.phase = Phase::Entering;
         let pending = core.store.enter_epoch(self.epoch, &mut core.out);
         self.entering = Some(pending.with(zxid));
-        if without(Guard::HistoryAckAfterFlush) {
+        if without(Guard::HistoryAckAfterFlush) || core.store.is_done(&pending) {
             self.acknowledge(core);
         }
         if without(Guard::ServeAfterUpToDate) {
@@ -909,6 +909,11 @@ impl Learner {
 
     pub(crate) fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Whether it is an observer.
+    pub(crate) fn is_observing(&self) -> bool {
+        self.observer
     }
 
     pub(crate) fn leader(&self) -> Sid {

@@ -33,7 +33,7 @@ mod vote;
 #[cfg(test)]
 mod vote_testing;
 
-pub use boot::{Boot, Params};
+pub use boot::{Boot, FromLog, Params};
 pub use io::{
     ConnId, DiskOp, Effect, Forwarded, Input, Port, Proposal, Role, Sid, SyncReport, Token,
 };

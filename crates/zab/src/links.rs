@@ -124,7 +124,10 @@ impl Links {
         Links {
             sid: params.sid,
             connect_timeout_ms: params.election_connect_ms,
-            greeting_timeout_ms: params.tick_ms.saturating_mul(params.sync_limit).max(1),
+            greeting_timeout_ms: match params.greeting_ms {
+                0 => params.tick_ms.saturating_mul(params.sync_limit).max(1),
+                ms => ms,
+            },
             addresses: BTreeMap::new(),
             hello: params.sid.to_be_bytes().to_vec(),
             wanted: BTreeSet::new(),

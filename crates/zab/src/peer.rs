@@ -362,12 +362,22 @@ impl Peer {
                 n => self.core.now + (BACK_OFF_MS << n.min(10)).min(self.core.params.tick_ms),
             };
             self.failures = if served { 0 } else { self.failures + 1 };
+            let delay_ms = self.core.params.observer_election_delay_ms;
+            if delay_ms > 0 && matches!(&self.state, State::Learning(it) if it.is_observing()) {
+                self.not_before += self.core.out.random(delay_ms);
+            }
             self.looking_since = self.core.now;
             self.core.out.push(Effect::Role(Role::Looking));
         }
         if next == Next::Die {
             self.state = State::Over;
             return;
+        }
+        let core = &mut self.core;
+        if core.store.is_ahead() && !core.is_observer() {
+            // It votes now: what it has must be on the disk first.
+            while core.store.apply_next(&mut core.out).is_some() {}
+            core.store.keep(&mut core.out);
         }
         self.state = State::Draining(next);
     }

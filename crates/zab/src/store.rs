@@ -52,6 +52,7 @@ enum Change {
     Logged(i64),
     Truncated(i64),
     Installed(i64),
+    Kept(i64),
     Config,
 }
 
@@ -70,6 +71,8 @@ pub(crate) struct Store {
     logged: i64,
     /// The data of this server are gone, or may be: its position is nobody's proof of anything.
     lost: bool,
+    /// State and epoch of this server, an observer then, are ahead of its disk.
+    ahead: bool,
     pending: VecDeque<(Token, Change)>,
     issued: Token,
     done: Token,
@@ -91,6 +94,7 @@ impl Store {
             applied: boot.last_zxid,
             logged: boot.last_zxid,
             lost: boot.may_have_lost_data,
+            ahead: false,
             pending: VecDeque::new(),
             issued: 0,
             done: 0,
@@ -171,6 +175,14 @@ impl Store {
         let early = without(Guard::PromiseAfterFlush) || without(Guard::LeaderInfoAfterFlush);
         let accepted = epoch <= self.accepted || early;
         assert!(accepted, "an epoch is accepted first (D2)");
+        if self.ahead {
+            // The history of that epoch is not on the disk, which must not say that it is.
+            self.current = epoch;
+            return Pending {
+                token: self.issued,
+                value: epoch,
+            };
+        }
         self.write(
             DiskOp::CurrentEpoch(epoch),
             Change::Current(epoch),
@@ -185,8 +197,33 @@ impl Store {
     /// There would be a gap: the caller asks [`follows`](crate::history::follows) before.
     pub(crate) fn append(&mut self, proposal: Proposal, out: &mut Out) -> Pending<i64> {
         let zxid = proposal.zxid;
+        assert!(!self.ahead, "a log goes on where it ended (D7)");
         self.history.push(proposal.clone());
         self.write(DiskOp::Append(proposal), Change::Logged(zxid), zxid, out)
+    }
+
+    /// Appends to the history only, of an observer that writes no log.
+    pub(crate) fn keep_in_memory(&mut self, proposal: Proposal) {
+        self.ahead = true;
+        self.logged = proposal.zxid;
+        self.history.push(proposal);
+    }
+
+    /// Whether the disk lacks what this server has.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead
+    }
+
+    /// Makes durable what this server has, and its epoch.
+    ///
+    /// # Panics
+    /// Something is not applied.
+    pub(crate) fn keep(&mut self, out: &mut Out) {
+        let zxid = self.history.end();
+        assert_eq!(self.applied, zxid, "a snapshot is of what was applied");
+        self.ahead = false;
+        self.write(DiskOp::Keep { zxid }, Change::Kept(zxid), (), out);
+        self.enter_epoch(self.current, out);
     }
 
     /// Forgets what lies behind `zxid`. History and state follow when it is done.
@@ -287,6 +324,11 @@ impl Store {
             Change::Installed(zxid) => {
                 self.history.reset(zxid);
                 self.applied = zxid;
+                self.logged = zxid;
+                self.ahead = false;
+            }
+            Change::Kept(zxid) => {
+                self.history.reset(zxid);
                 self.logged = zxid;
             }
             Change::Config => {}

@@ -4,19 +4,46 @@ use tracing::{debug, info};
 use zooid_proto::quorum::FromLeader;
 use zooid_proto::zxid::counter;
 
+use crate::boot::FromLog;
 use crate::core::Core;
-use crate::history::SyncPlan;
+use crate::history::{Feed, SyncPlan};
 use crate::io::{ConnId, Effect, Sid, SyncReport};
 
-/// Above one transaction from the log for so many nodes of the state, the state is sent: a learner takes
-/// up to three times as long for a transaction as for a node. Java compares bytes, with the same fraction
-/// (`snapshotSizeFactor`).
-const NODES_FOR_ENTRY: u64 = 3;
+/// How a learner at `position` is brought to `top`.
+pub(crate) fn plan(core: &Core, position: i64, top: i64) -> SyncPlan {
+    let history = core.store.history();
+    let java = core.model.is_java() && position > top && counter(position) == 0;
+    if java || core.params.force_snapshot {
+        return SyncPlan::Snap;
+    }
+    match history.plan(position, top) {
+        SyncPlan::Diff { after, .. } | SyncPlan::Trunc { zxid: after }
+            if !is_near(core, &history.feed(after, top)) =>
+        {
+            SyncPlan::Snap
+        }
+        plan => plan,
+    }
+}
 
-/// Decides, and sends DIFF, TRUNC or SNAP with all up to `top` behind `position`. What is to be told of
-/// that when it is done.
+fn is_near(core: &Core, feed: &Feed<'_>) -> bool {
+    let nodes = core.state_nodes;
+    feed.from_log.is_none()
+        || match core.params.from_log {
+            FromLog::Usual => feed.entries <= (nodes / 3).max(core.params.history_entries as u64),
+            FromLog::PerMille(entries) => {
+                u128::from(feed.entries) * 1000 <= u128::from(nodes) * u128::from(entries)
+            }
+            FromLog::Always => true,
+            FromLog::Never => false,
+        }
+}
+
+/// Sends DIFF, TRUNC or SNAP with all up to `top` behind `position`. What is to be told of that when it
+/// is done.
 pub(crate) fn send(
     core: &mut Core,
+    plan: SyncPlan,
     conn: ConnId,
     sid: Sid,
     observer: bool,
@@ -36,10 +63,6 @@ pub(crate) fn send(
         ms: 0,
         done: false,
     };
-    let mut plan = core.store.history().plan(position, top);
-    if core.model.is_java() && position > top && counter(position) == 0 {
-        plan = SyncPlan::Snap;
-    }
     let (name, packet, after) = match plan {
         SyncPlan::Diff { zxid, after } => ("DIFF", FromLeader::Diff { zxid }, after),
         SyncPlan::Trunc { zxid } => ("TRUNC", FromLeader::Trunc { zxid }, zxid),
@@ -50,11 +73,6 @@ pub(crate) fn send(
     };
     let feed = core.store.history().feed(after, top);
     let (entries, from_log) = (feed.entries, feed.from_log);
-    let quick = (core.state_nodes / NODES_FOR_ENTRY).max(core.params.history_entries as u64);
-    if from_log.is_some() && entries > quick {
-        send_snapshot(core, conn, sid, top);
-        return report;
-    }
     let mut bytes = Vec::new();
     for proposal in feed.from_memory {
         let zxid = proposal.zxid;

@@ -392,7 +392,9 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Silent(why) => write!(f, "does not answer: {why}"),
-            Trouble::NotServing => f.write_str("runs, and does not serve: it has no leader"),
+            Trouble::NotServing => f.write_str(
+                "runs, and does not serve: it has no leader, or leads with leaderServes=no",
+            ),
             Trouble::Stranger(what) => f.write_str(what),
         }
     }

@@ -72,6 +72,9 @@ impl Core {
         self.begin_term(Part::Leader, now);
         self.prep = Prep::new(first);
         self.durable_zxid = first;
+        if !self.shared.settings.leader_serves {
+            return self.shared.start_without_clients();
+        }
         self.shared.start_serving(false);
     }
 

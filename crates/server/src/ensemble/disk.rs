@@ -41,6 +41,7 @@ enum Work {
     CurrentEpoch(i64),
     Truncate(i64),
     Install(i64, Box<Incoming<'static>>),
+    Keep(i64),
     NextConfig(String),
     CommitConfig(String),
 }
@@ -112,6 +113,7 @@ impl MemberDisk {
                 let incoming = incoming.take().expect("a state came before");
                 Work::Install(zxid, Box::new(incoming))
             }
+            DiskOp::Keep { zxid } => Work::Keep(zxid),
             DiskOp::NextConfig(text) => Work::NextConfig(text),
             DiskOp::CommitConfig(text) => Work::CommitConfig(text),
         };
@@ -210,7 +212,7 @@ impl Worker {
             );
         }
         let _ = self.core.send(CoreInput::Persisted(token));
-        if shop.log.roll_if_due()? && shop.shared.is_serving() {
+        if shop.log.roll_if_due()? && shop.shared.is_running() {
             shop.snapshots.start_in_background();
         }
         Ok(())
@@ -233,6 +235,13 @@ impl Worker {
                 }
             }
             Work::Install(zxid, incoming) => self.install(zxid, *incoming)?,
+            Work::Keep(zxid) => {
+                self.replace_files(zxid)?;
+                tracing::info!(
+                    zxid = format_args!("0x{zxid:x}"),
+                    "an observer that has written no log votes: its state is on the disk"
+                );
+            }
             Work::NextConfig(text) => {
                 if let Some(config) = &shop.config {
                     config.propose(&*shop.files, &text)?;
@@ -298,6 +307,19 @@ impl Worker {
             what: format!("the state that the leader sent is not whole: {what}"),
         })?;
         shop.shared.replace_tree(tree);
+        self.replace_files(zxid)?;
+        tracing::debug!(
+            zxid = format_args!("0x{zxid:x}"),
+            nodes,
+            ms = start.elapsed().as_millis() as u64,
+            "installed the state of the leader"
+        );
+        Ok(())
+    }
+
+    /// Puts a snapshot of the state in the place of all that is there; the log goes on behind `zxid`.
+    fn replace_files(&mut self, zxid: i64) -> Result<(), StoreError> {
+        let shop = &mut self.shop;
         let (snapshots, logs) = (
             shop.dirs.snapshots(&*shop.files)?,
             shop.dirs.logs(&*shop.files)?,
@@ -313,12 +335,6 @@ impl Worker {
         for dir in [shop.dirs.log_dir(), shop.dirs.snap_dir()] {
             shop.files.sync_dir(&dir).on("sync directory", &dir)?;
         }
-        tracing::debug!(
-            zxid = format_args!("0x{zxid:x}"),
-            nodes,
-            ms = start.elapsed().as_millis() as u64,
-            "installed the state of the leader"
-        );
         Ok(())
     }
 }

@@ -2,12 +2,14 @@
 
 use super::net::{self, Net};
 use crate::run::StartError;
+use crate::state::CoreInput;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use zooid_config::{ClientAddress, EnsembleConfig, Membership, Role, with_dynamic_file};
@@ -18,8 +20,8 @@ use zooid_zab::Port;
 /// A configuration file that is longer is none.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// How long a port waits that is not to be had.
-const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// How long a port waits that is not to be had, as in Java.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// The configuration file and those that hold the members beside it.
 pub struct ConfigFiles {
@@ -150,18 +152,18 @@ pub struct Ports {
 }
 
 /// What a listener is for, and where it is: host, if not all, and port.
-type Place = (Port, Option<String>, u16);
+pub type Place = (Port, Option<String>, u16);
 
 impl Ports {
     /// Opens the ports for other members. `client` is open already; when it changes, the new address
-    /// goes to `moves`.
+    /// goes to `moves`. What is not to be had at once is tried again: see [`Ports::given_up`].
     pub fn open(
         membership: &Membership,
         ensemble: &EnsembleConfig,
         net: Net,
         client: ClientAddress,
         moves: UnboundedSender<ClientAddress>,
-    ) -> Result<Ports, StartError> {
+    ) -> Ports {
         let mut ports = Ports {
             net,
             sid: ensemble.sid,
@@ -173,21 +175,28 @@ impl Ports {
             moves,
         };
         for place in ports.places(membership) {
-            let (port, host, number) = &place;
-            let listener =
-                net::listen(host.as_deref(), *number).map_err(|source| StartError::Listen {
-                    address: format!("{}:{number}", host.as_deref().unwrap_or("*")),
-                    source,
-                    hint: "; it is the address of this member in the list of members",
-                })?;
-            let accepting = ports
-                .net
-                .clone()
-                .accept(listener, *port, ports.next.clone());
-            let accepting = tokio::spawn(accepting).abort_handle();
-            ports.open.insert(place, accepting);
+            ports.accept(place, ensemble.bind_attempts);
         }
-        Ok(ports)
+        ports
+    }
+
+    fn accept(&mut self, place: Place, attempts: Option<u32>) {
+        let (net, next) = (self.net.clone(), self.next.clone());
+        let first = net::listen(place.1.as_deref(), place.2);
+        let accepting = accept(net, place.clone(), next, first, attempts);
+        let accepting = tokio::spawn(accepting).abort_handle();
+        self.open.insert(place, accepting);
+    }
+
+    /// A place was not to be had, and is not tried any more. That is the end of the server unless it
+    /// is reached elsewhere for the same purpose, as in Java.
+    pub fn given_up(&mut self, place: &Place, source: io::Error) -> Result<(), StartError> {
+        self.open.remove(place);
+        if self.open.keys().any(|other| other.0 == place.0) {
+            return Ok(());
+        }
+        let address = format!("{}:{}", host_of(place), place.2);
+        Err(StartError::MemberPort { address, source })
     }
 
     /// Follows the own line of a new list of members. Connections stay. A server that is not in the
@@ -212,12 +221,9 @@ impl Ports {
             stays
         });
         for place in places {
-            if self.open.contains_key(&place) {
-                continue;
+            if !self.open.contains_key(&place) {
+                self.accept(place, None);
             }
-            let accepting = accept_late(self.net.clone(), place.clone(), self.next.clone());
-            let accepting = tokio::spawn(accepting).abort_handle();
-            self.open.insert(place, accepting);
         }
     }
 
@@ -230,45 +236,63 @@ impl Ports {
             places.push((Port::Election, host.clone(), address.election_port));
             let votes = own.is_some_and(|own| own.role == Role::Participant);
             if votes && self.observer_master_port != 0 {
-                let place = (Port::ObserverMaster, host, self.observer_master_port);
-                if !places.contains(&place) {
-                    places.push(place);
-                }
-            }
-            if self.listen_on_all {
-                break;
+                places.push((Port::ObserverMaster, host, self.observer_master_port));
             }
         }
+        // On all addresses of the machine each port is opened once.
+        places.sort_unstable();
+        places.dedup();
         places
     }
 }
 
-/// Accepts members at a new address as soon as it is to be had.
-async fn accept_late(net: Net, (port, host, number): Place, next: Arc<AtomicUsize>) {
-    let mut told = false;
+fn host_of(place: &Place) -> &str {
+    place.1.as_deref().unwrap_or("*")
+}
+
+/// Accepts members at an address as soon as it is to be had. `attempts` counts the first one with.
+async fn accept(
+    net: Net,
+    place: Place,
+    next: Arc<AtomicUsize>,
+    first: io::Result<TcpListener>,
+    attempts: Option<u32>,
+) {
+    let mut listener = first;
+    let mut made = 1;
     loop {
-        match net::listen(host.as_deref(), number) {
-            Ok(listener) => return net.accept(listener, port, next).await,
-            Err(error) => {
-                if !told {
-                    tracing::error!(
-                        host = host.as_deref().unwrap_or("*"),
-                        port = number,
-                        %error,
-                        "the new address for members is not to be had yet"
-                    );
-                    told = true;
-                }
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
+        let error = match listener {
+            Ok(listener) => return net.accept(listener, place.0, next).await,
+            Err(error) => error,
+        };
+        if attempts == Some(made) {
+            let given_up = CoreInput::PortGivenUp(place, error);
+            let _ = net.core.send(given_up);
+            return;
         }
+        if made == 1 {
+            tracing::warn!(
+                host = host_of(&place),
+                port = place.2,
+                attempts,
+                %error,
+                "an address of this member is not to be had yet; is it the one in the list of members?"
+            );
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+        made = made.saturating_add(1);
+        listener = net::listen(place.1.as_deref(), place.2);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zooid_store::OsFiles;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use zooid_config::{Config, Sources};
+    use zooid_node::{Now, Shared};
+    use zooid_store::{DataDirs, OsFiles};
+    use zooid_tree::{Tree, TreeOptions};
 
     const STATIC: &str = "# a comment\ntickTime=2000\nclientPort=2181\nserver.1=a:1:2\n";
 
@@ -290,6 +314,125 @@ mod tests {
 
     fn read(dir: &tempfile::TempDir, name: &str) -> String {
         std::fs::read_to_string(dir.path().join(name)).unwrap()
+    }
+
+    const MEMBER: &str = "initLimit=5\nsyncLimit=2\nmultiAddress.enabled=true\nserver.2=b:1:2\n";
+
+    /// The ports of server 1, that are to be opened, and what its core hears.
+    fn ports(lines: &str) -> (Ports, UnboundedReceiver<CoreInput>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("myid"), "1").unwrap();
+        let text = format!("dataDir={}\n{MEMBER}{lines}", dir.path().display());
+        let config = Config::load(Sources {
+            text: Some(text.into_bytes()),
+            ..Sources::default()
+        });
+        let config = config.unwrap_or_else(|error| panic!("{error}")).config;
+        let (core, inputs) = unbounded_channel();
+        let settings = crate::settings::of(&config);
+        let net = Net {
+            core,
+            shared: Arc::new(Shared::new(
+                settings,
+                Tree::new(TreeOptions::default()),
+                Now::default(),
+            )),
+            dirs: DataDirs::new(dir.path(), None),
+            files: Arc::new(OsFiles),
+            keep_alive: false,
+            reachability: None,
+        };
+        let client = ClientAddress {
+            host: "0.0.0.0".into(),
+            port: 0,
+        };
+        let ensemble = config.ensemble.unwrap();
+        let members = config.membership.unwrap();
+        let moves = unbounded_channel().0;
+        (Ports::open(&members, &ensemble, net, client, moves), inputs)
+    }
+
+    /// Ports that are taken, on an address of the machine's own.
+    fn taken(host: &str) -> (std::net::TcpListener, u16) {
+        let listener = std::net::TcpListener::bind((host, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    /// One that is free, most probably.
+    fn free(host: &str) -> u16 {
+        taken(host).1
+    }
+
+    async fn given_up(ports: &mut Ports, inputs: &mut UnboundedReceiver<CoreInput>) -> Option<u8> {
+        match inputs.recv().await {
+            Some(CoreInput::PortGivenUp(place, error)) => {
+                let given_up = ports.given_up(&place, error);
+                given_up.err().map(|error| error.exit_code())
+            }
+            _ => panic!("a port is not to be had"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_member_that_nobody_can_reach_ends() {
+        let (_held, taken) = taken("127.0.0.1");
+        let free = free("127.0.0.1");
+        for lines in [
+            format!("server.1=127.0.0.1:{free}:{taken}"),
+            format!("server.1=127.0.0.1:{taken}:{free}"),
+        ] {
+            let (mut ports, mut inputs) = ports(&format!("{lines}\nelectionPortBindRetry=1"));
+            assert_eq!(given_up(&mut ports, &mut inputs).await, Some(14), "{lines}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_address_is_enough() {
+        let (_held, taken) = taken("127.0.0.1");
+        let (q, e) = (free("127.0.0.2"), free("127.0.0.2"));
+        let (mut ports, mut inputs) = ports(&format!(
+            "server.1=127.0.0.1:{}:{taken}|127.0.0.2:{q}:{e}\nelectionPortBindRetry=1",
+            free("127.0.0.1")
+        ));
+        assert_eq!(given_up(&mut ports, &mut inputs).await, None);
+        let reached = tokio::net::TcpStream::connect(("127.0.0.2", e)).await;
+        assert!(reached.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_port_that_becomes_free_is_used() {
+        let (held, port) = taken("127.0.0.1");
+        let line = format!("server.1=127.0.0.1:{}:{port}", free("127.0.0.1"));
+        let (ports, mut inputs) = ports(&format!("{line}\nelectionPortBindRetry=0"));
+        drop(held);
+        while tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let accepted = inputs.recv().await;
+        assert!(matches!(accepted, Some(CoreInput::Peer(_))));
+        drop(ports);
+    }
+
+    #[test]
+    fn all_ports_are_opened_on_all_addresses() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let line = "server.1=127.0.0.1:28881:38881|127.0.0.2:28882:38882";
+        let places = |lines: &str| {
+            let (ports, _) = ports(&format!("{line}\n{lines}"));
+            let places = ports.open.keys().map(|place| place.2);
+            let mut places: Vec<u16> = places.collect();
+            places.sort_unstable();
+            places
+        };
+        let all = [28_881, 28_882, 38_881, 38_882];
+        assert_eq!(places(""), all);
+        assert_eq!(places("quorumListenOnAllIPs=true"), all);
     }
 
     #[test]

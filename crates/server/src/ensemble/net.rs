@@ -14,7 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use zooid_node::Shared;
 use zooid_node::transfer::Outgoing;
 use zooid_proto::quorum::FromLeader;
@@ -40,6 +40,9 @@ const MAX_QUEUED_VOTES: usize = 1 << 20;
 
 /// Nodes of a state that are sent with one hold of the tree.
 const NODES_PER_HOLD: usize = 256;
+
+/// When the next address of a member is tried beside one that has not answered.
+const NEXT_ADDRESS: Duration = Duration::from_millis(50);
 
 /// How long the last bytes of a connection may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -147,8 +150,11 @@ pub struct Net {
     pub dirs: DataDirs,
     /// The disk.
     pub files: Arc<dyn Files>,
-    /// TCP keep-alive.
+    /// TCP keep-alive on connections for votes (`tcpKeepAlive`).
     pub keep_alive: bool,
+    /// How long what is sent on such a connection may be without an answer of the other machine before
+    /// it is closed, so that another address is tried. `None`: as the system has it.
+    pub reachability: Option<Duration>,
 }
 
 impl Net {
@@ -174,7 +180,9 @@ impl Net {
     /// Connects to the first of the addresses that answers.
     pub fn dial(self, conn: ConnId, port: Port, addresses: Vec<String>, timeout: Duration) {
         tokio::spawn(async move {
-            let reached = tokio::time::timeout(timeout, reach(&addresses)).await;
+            // Names are resolved anew each time.
+            let reaching = reach(addresses.clone(), TcpStream::connect::<String>);
+            let reached = tokio::time::timeout(timeout, reaching).await;
             match reached {
                 Ok(Ok(stream)) => self.start(stream, conn, port, |h| PeerEvent::Dialed(conn, h)),
                 Ok(Err(error)) => {
@@ -201,8 +209,15 @@ impl Net {
         event: impl FnOnce(LinkHandle) -> PeerEvent,
     ) {
         let _ = stream.set_nodelay(true);
-        if self.keep_alive {
-            let _ = socket2::SockRef::from(&stream).set_keepalive(true);
+        if port == Port::Election {
+            // Java asks nothing of the system for the others: a leader and its learners talk all the
+            // time.
+            let socket = socket2::SockRef::from(&stream);
+            let _ = socket.set_keepalive(self.keep_alive);
+            #[cfg(target_os = "linux")]
+            if self.reachability.is_some() {
+                let _ = socket.set_tcp_user_timeout(self.reachability);
+            }
         }
         let peer = stream.peer_addr().ok();
         let (from, to) = stream.into_split();
@@ -388,19 +403,66 @@ fn read_log(
     Ok(())
 }
 
-/// All addresses in turn, names resolved anew.
-async fn reach(addresses: &[String]) -> io::Result<TcpStream> {
+/// The first of the addresses that answers. One that is silent holds up the next for a moment only;
+/// where the first answers, the others see nothing.
+async fn reach<S, C>(addresses: Vec<String>, connect: impl Fn(String) -> C) -> io::Result<S>
+where
+    S: Send + 'static,
+    C: Future<Output = io::Result<S>> + Send + 'static,
+{
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    let mut untried = addresses.into_iter();
+    let mut trying = JoinSet::new();
+    loop {
+        if let Some(address) = untried.next() {
+            trying.spawn(connect(address));
+        } else if trying.is_empty() {
+            return Err(last);
+        }
+        let pause = tokio::time::sleep(NEXT_ADDRESS);
+        tokio::pin!(pause);
+        let tried = tokio::select! {
+            Some(tried) = trying.join_next() => tried,
+            () = &mut pause, if untried.len() > 0 => continue,
+        };
+        match tried {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(error) => last = io::Error::other(error),
         }
     }
-    Err(last)
 }
 
 /// Opens a port for members.
 pub fn listen(host: Option<&str>, port: u16) -> io::Result<TcpListener> {
     clients::listen(host, port, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(address: String) -> io::Result<String> {
+        match address.as_str() {
+            "silent" => std::future::pending().await,
+            "refused" => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(address),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_address_that_answers_is_used() {
+        for (addresses, reached) in [
+            (&["a", "b"][..], Some("a")),
+            (&["silent", "b"], Some("b")),
+            (&["refused", "b"], Some("b")),
+            (&["silent", "refused", "silent", "d"], Some("d")),
+            (&["refused", "refused"], None),
+            (&[], None),
+        ] {
+            let all = addresses.iter().map(|&address| address.to_owned());
+            let got = reach(all.collect(), answer).await;
+            assert_eq!(got.ok().as_deref(), reached, "{addresses:?}");
+        }
+    }
 }

@@ -514,7 +514,9 @@ fn report(peer: SocketAddr, closing: &Closing, first: &[u8]) {
         Closing::Throttled => {
             tracing::debug!(%peer, "connection refused: too many connect (connection_throttle_tokens)");
         }
-        Closing::NotServing => tracing::info!(%peer, "connection closed: the server is stopping"),
+        Closing::NotServing => {
+            tracing::debug!(%peer, "connection closed: this server serves nobody now")
+        }
         Closing::ReadOnly => {
             tracing::info!(%peer, "connection closed: there is no leader, and the client wants more than reads");
         }

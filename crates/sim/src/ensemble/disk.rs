@@ -34,7 +34,7 @@ pub struct Pending {
     pub token: Token,
     /// The operation.
     pub op: DiskOp,
-    /// The state that [`DiskOp::InstallSnapshot`] installs.
+    /// The state that [`DiskOp::InstallSnapshot`] installs, or [`DiskOp::Keep`] writes.
     pub state: Option<Machine>,
     /// When it is durable, µs.
     pub done_us: u64,
@@ -162,6 +162,10 @@ impl Image {
                 self.log.clear();
                 self.snapshots = vec![(zxid, state.expect("a received state"))];
                 return Done::Replaced;
+            }
+            DiskOp::Keep { zxid } => {
+                self.log.clear();
+                self.snapshots = vec![(zxid, state.expect("the state of this server"))];
             }
             DiskOp::NextConfig(text) => self.next_config = Some(text),
             DiskOp::CommitConfig(text) => {

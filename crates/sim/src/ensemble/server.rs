@@ -490,6 +490,9 @@ impl World {
             return self.fail(format!("server {}: {error}", s + 1));
         }
         let mut state = None;
+        if let DiskOp::Keep { .. } = op {
+            state = Some(self.process(s).machine.clone());
+        }
         if let DiskOp::InstallSnapshot { zxid } = op {
             let received = self.process(s).receiving.take();
             let read = Machine::read(&received.unwrap_or_default());

@@ -106,7 +106,10 @@ impl Learner {
     }
 
     fn bring_up(&mut self, conn: ConnId, position: i64, core: &mut Core) {
-        self.observers.bring_up(conn, position, self.epoch, core);
+        let begun = self.observers.bring_up(conn, position, self.epoch, core);
+        if let Err(why) = begun {
+            self.refuse(conn, why, core);
+        }
     }
 }
 

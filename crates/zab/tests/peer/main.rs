@@ -7,5 +7,6 @@ mod leading;
 mod members;
 mod observing;
 mod recorded;
+mod settings;
 mod storm;
 mod world;

@@ -7,7 +7,7 @@ use crate::world::{World, config_of, txn};
 
 const RECONFIG: i32 = 16;
 
-fn member(sid: Sid) -> String {
+pub(crate) fn member(sid: Sid) -> String {
     format!(
         "server.{sid}=127.0.0.1:{}:{}:participant;127.0.0.1:{}",
         21110 + sid,
@@ -33,7 +33,10 @@ fn add(world: &mut World, sid: Sid, list: &[Sid]) {
     world.add(params, lines.concat() + "version=0");
 }
 
-fn request<'a>(joining: Option<&'a str>, leaving: Option<&'a str>) -> ReconfigRequest<'a> {
+pub(crate) fn request<'a>(
+    joining: Option<&'a str>,
+    leaving: Option<&'a str>,
+) -> ReconfigRequest<'a> {
     ReconfigRequest {
         joining,
         leaving,
@@ -43,7 +46,7 @@ fn request<'a>(joining: Option<&'a str>, leaving: Option<&'a str>) -> ReconfigRe
 }
 
 /// Has the leader propose it; its zxid.
-fn reconfig(world: &mut World, leader: Sid, request: &ReconfigRequest<'_>) -> i64 {
+pub(crate) fn reconfig(world: &mut World, leader: Sid, request: &ReconfigRequest<'_>) -> i64 {
     let peer = world.servers[&leader].peer.as_ref().unwrap();
     let zxid = world.next_zxid(leader);
     let text = peer.reconfigure(request, zxid).expect("it is acceptable");

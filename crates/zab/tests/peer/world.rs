@@ -779,6 +779,12 @@ impl Server {
                 disk.lost = false;
                 self.state = disk.base.clone();
             }
+            DiskOp::Keep { zxid } => {
+                assert_eq!(self.state.last().map_or(0, |last| last.zxid), zxid);
+                disk.base.clone_from(&self.state);
+                disk.base_zxid = zxid;
+                disk.log.clear();
+            }
             DiskOp::NextConfig(text) => disk.next = Some(text),
             DiskOp::CommitConfig(text) => {
                 disk.config = text;
