@@ -245,15 +245,14 @@ def an_observer_without_a_log(ensemble):
         require(read(observer, path), "%s is there" % path)
 
 
-def run(runner, java):
+def run(runner, java, names):
     for name, kinds, function in CHECKS:
         for kind in kinds:
-            alone = set(kind) <= {"j", "+"}
-            if alone != java or not runner.wanted(name):
+            if (set(kind) <= {"j", "+"}) != java or names and name not in names:
                 continue
             ensemble = Ensemble(kind, runner.folder(kind))
             if runner.one("%s %s" % (kind, name), function, ensemble):
                 ensemble.end()
-                shutil.rmtree(ensemble.folder)
+                shutil.rmtree(ensemble.folder, ignore_errors=True)
             else:
                 runner.keep(ensemble)
