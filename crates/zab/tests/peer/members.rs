@@ -248,6 +248,72 @@ fn a_change_that_came_to_nothing_is_forgotten_behind_the_next_leader() {
 }
 
 #[test]
+fn all_members_change_at_once_and_groups_with_them() {
+    let mut world = ensemble(&[1, 2, 3]);
+    let leader = world.settle(10_000);
+    add(&mut world, 4, &[1, 2, 3, 4]);
+    world.start(4);
+    world.until(130_000, |world| world.serves(4));
+    let list = format!("{},{},{}", member(2), member(3), member(4));
+    let list = list + ",group.1=2:3:4,weight.2=3";
+    let whole = ReconfigRequest {
+        members: Some(&list),
+        ..request(None, None)
+    };
+    let zxid = reconfig(&mut world, leader, &whole);
+    world.deliver();
+    for sid in 1..=4 {
+        assert_eq!(version(&world, sid), zxid, "server {sid}");
+        let config = &world.servers[&sid].disk.config;
+        assert!(
+            !config.contains("server.1=") && config.contains("weight.2=3"),
+            "{config}"
+        );
+    }
+    assert_eq!(world.leader(), Some(leader));
+    let peer = world.servers[&leader].peer.as_ref().unwrap();
+    assert_eq!(
+        peer.reconfigure(&request(None, Some("4")), zxid + 1),
+        Err(ErrorCode::BadArguments),
+        "groups are given as a whole"
+    );
+    // 2 alone has three of five.
+    world.crash(1);
+    world.crash(3);
+    world.crash(4);
+    world.until(130_000, |world| world.leader() == Some(2));
+}
+
+#[test]
+fn groups_and_weights_decide_who_leads_and_what_is_committed() {
+    let mut world = World::empty();
+    let lines: Vec<String> = (1..=5).map(|sid| member(sid) + "\n").collect();
+    let groups = "group.1=1:2:3\ngroup.2=4:5\nweight.5=0\nversion=0";
+    for sid in 1..=5 {
+        world.add(Params::of(sid), lines.concat() + groups);
+    }
+    world.start_all();
+    assert_eq!(world.settle(10_000), 4, "5 has no weight");
+    world.crash(5);
+    world.crash(1);
+    let written = world.propose(4);
+    world.deliver();
+    assert!(
+        world.committed.contains_key(&written),
+        "2, 3 and 4 are both groups"
+    );
+    world.start(5);
+    world.start(1);
+    world.until(130_000, World::is_settled);
+    // Four of five, and one group of two.
+    world.crash(4);
+    world.pass(60_000);
+    assert_eq!(world.leader(), None);
+    world.start(4);
+    assert_eq!(world.settle(130_000), 4);
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let mut world = ensemble(&[1, 2, 3]);
     let leader = world.settle(10_000);
