@@ -789,6 +789,9 @@ impl World {
             && let Some(leader) = self.servers[other.0].process.as_mut()
         {
             leader.told.insert(sid, accepted);
+            if matches!(leader.role, Role::Leading { serving: true, epoch } if accepted > epoch) {
+                self.mark("a learner that has promised itself to a later epoch");
+            }
         }
         for said in said {
             if said != Said::Other {
