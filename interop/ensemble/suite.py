@@ -32,9 +32,9 @@ PLAN = [
 ] if JAVA else [
     ("zzz", ALL + STRANGERS),
     ("zzzzz", BASIC + SYNCS + ("killed-leader", "killed-in-both-orders", "random-kills")),
-    ("jjz", BASIC + ("trunc", "diff", "sessions-expire", "killed-leader", "a-lost-quorum")),
-    ("zzj", BASIC + SYNCS + ("sessions-expire", "long-behind", "killed-leader")),
-    ("jzz", BASIC + ("a-tail-and-other-writes", "killed-leader", "random-kills")),
+    ("jjz", BASIC + ("diff", "sessions-expire", "killed-leader", "a-lost-quorum")),
+    ("zzj", BASIC + ("trunc", "diff", "sessions-expire", "long-behind", "killed-leader")),
+    ("jzz", BASIC + ("killed-leader", "random-kills")),
     ("zjj", BASIC + ("diff", "a-lost-quorum", "killed-leader")),
     ("jzzjz", BASIC + ("diff", "killed-leader")),
     ("8jz", BASIC + SYNCS + ("killed-leader",)),
