@@ -153,7 +153,9 @@ def strangers_on_ports_of_members(ensemble):
     leader, follower = ensemble.leader(), ensemble.followers()[0]
     for member in (leader, follower):
         neighbours = Neighbours(ensemble)
-        since, start, sent = member.log_size(), time.monotonic(), 0
+        since, start, sent = member.log_size(), time.monotonic(), 1
+        # Alone, because it is the one that the first line tells of.
+        closed(call(member.election_port, HTTP))
         for at in range(100 // (2 * len(NO_MEMBERS))):
             strangers = []
             for name, (to_election, to_quorum) in NO_MEMBERS.items():
@@ -187,6 +189,7 @@ def numbers_that_are_not_theirs(ensemble):
     require("this server" in lines[0][1] and "as this one" in lines[-1][1], "own number: %r" % lines)
     # A second server with the number of a follower waits, and the first one stays.
     since = leader.log_size()
+    start = time.monotonic()
     twins = [call(leader.quorum_port, introduction(follower.sid)) for _ in range(5)]
     # Java lets any server follow that says who it is, so that lists of members may grow one by one; it has no vote.
     unknown = call(leader.quorum_port, introduction(55))
@@ -200,7 +203,9 @@ def numbers_that_are_not_theirs(ensemble):
     for at in range(3):
         closed(call(follower.election_port, hello(leader.sid) + struct.pack(">i", LONGEST)))
         neighbours.write()
-    require(all(is_open(twin) for twin in twins), "a twin was sent away at once")
+    # On a machine that stood still meanwhile this says nothing.
+    require(all(is_open(twin) for twin in twins) or time.monotonic() - start > INIT_LIMIT * TICK_MS / 1000,
+            "a twin was sent away at once")
     for twin in twins:
         closed(twin, patience_s=120)
     lines, _ = counted(leader, since, len(twins) + 1, "numbers of others")
