@@ -588,7 +588,8 @@ def a_lost_quorum(ensemble):
             member.kill()
         acknowledged = False
         try:
-            client.send(wire.SET, wire.set_data(path, b"2"))
+            if lost_leader or not leader.keeps_a_tail():
+                client.send(wire.SET, wire.set_data(path, b"2"))
             acknowledged = client.receive().code == 0
         except wire.Gone:
             pass
@@ -824,6 +825,8 @@ def random_kills(ensemble, dice, rounds):
             # The moment is what this is about, not a wait for anything.
             time.sleep(dice.uniform(0, 0.3))
             victims = dice.sample(ensemble.voters, dice.choice((1, 1, 1, 2, len(ensemble.voters))))
+            if any(member.keeps_a_tail() for member in ensemble.voters):
+                del victims[(len(ensemble.voters) - 1) // 2:]
             for victim in victims:
                 if dice.random() < 0.8:
                     victim.kill()

@@ -78,6 +78,10 @@ class Move:
         """A member is replaced, and one is killed: itself, or another one before, while or after it is away."""
         victim = self.dice.choice(self.ensemble.voters)
         moment = self.dice.choice(("before", "while", "after"))
+        others = [other for other in self.ensemble.voters if other is not member]
+        if victim is not member and (kind == "j" or any(other.keeps_a_tail() for other in others)):
+            # Two would be away at once.
+            moment = "after" if moment == "while" else moment
         if moment == "before":
             victim.kill()
             self.ensemble.start(victim)
