@@ -79,9 +79,9 @@ class Move:
         victim = self.dice.choice(self.ensemble.voters)
         moment = self.dice.choice(("before", "while", "after"))
         others = [other for other in self.ensemble.voters if other is not member]
-        if victim is not member and (kind == "j" or any(other.keeps_a_tail() for other in others)):
-            # Two would be away at once.
-            moment = "after" if moment == "while" else moment
+        two_away = moment == "while" and victim is not member
+        if two_away and (kind == "j" or any(other.keeps_a_tail() for other in others)):
+            moment = "after"
         if moment == "before":
             victim.kill()
             self.ensemble.start(victim)
