@@ -49,6 +49,10 @@ const FINALIZE_WAIT_MS: u64 = 200;
 /// port for good.
 const CONNECT_RETRY_MS: u64 = 25;
 
+/// How long a leader that refuses must be without a connection for votes to be taken for one that has
+/// ended, ms. A busy Java server calls back within that time.
+const LEADER_DOWN_MS: u64 = 150;
+
 /// How often what operators see is brought up to date, ms.
 const SHOW_EVERY_MS: i64 = 50;
 
@@ -93,6 +97,7 @@ pub fn boot(
             connect_retry_ms: ensemble
                 .connect_retry_ms
                 .map_or(CONNECT_RETRY_MS, u64::from),
+            leader_down_ms: LEADER_DOWN_MS,
             observer_election_delay_ms: ensemble.observer_election_delay_ms,
             observer_logs: ensemble.observer_logs,
             seed,

@@ -57,6 +57,10 @@ pub struct Params {
     pub greeting_ms: u64,
     /// Between two tries to reach a leader, ms (`leaderConnectDelayDuringRetryMs`). Java: 100.
     pub connect_retry_ms: u64,
+    /// How long an elected leader that refuses must be without a connection for votes to be taken for
+    /// one that has ended, ms. A Java leader opens its port up to half a second after it is elected,
+    /// and ends that connection for another one that it has asked for (`QuorumCnxManager`).
+    pub leader_down_ms: u64,
     /// How long an observer without a leader waits at most before it looks for one, ms
     /// (`observer.election.DelayMs`).
     pub observer_election_delay_ms: u64,
@@ -96,6 +100,7 @@ impl Params {
             max_diff_syncs: 100,
             greeting_ms: 0,
             connect_retry_ms: 25,
+            leader_down_ms: 0,
             observer_election_delay_ms: 0,
             observer_logs: true,
             seed: sid as u64,

@@ -92,6 +92,8 @@ pub(crate) struct Learner {
     connected: bool,
     give_up_at: u64,
     retry_at: Option<u64>,
+    /// When the leader refused first while its connection for votes was gone, too.
+    down_since: Option<u64>,
     heard: u64,
     decoder: Option<PacketDecoder>,
     incoming: Option<Incoming>,
@@ -138,6 +140,7 @@ impl Learner {
             connected: false,
             give_up_at: core.now + core.ticks(limit).min(patience_ms),
             retry_at: None,
+            down_since: None,
             heard: core.now,
             decoder: Some(PacketDecoder::new(core.limits())),
             incoming: None,
@@ -256,7 +259,7 @@ impl Learner {
         let (again, wait_ms) = match core.model.is_java() {
             true => (self.phase == Phase::Connecting, JAVA_RETRY_MS),
             false => {
-                let ended = !self.observer && core.elections.is_down(self.vote.leader);
+                let ended = !self.observer && self.leader_is_down(core);
                 let early = matches!(self.phase, Phase::Connecting | Phase::Introduced);
                 (early && !ended, core.params.connect_retry_ms)
             }
@@ -266,6 +269,16 @@ impl Learner {
             return;
         }
         core.leave(Next::Look, format!("server {} is gone", self.master));
+    }
+
+    /// Whether there was no connection for votes with the leader for long enough.
+    fn leader_is_down(&mut self, core: &Core) -> bool {
+        if !core.elections.is_down(self.vote.leader) {
+            self.down_since = None;
+            return false;
+        }
+        let since = *self.down_since.get_or_insert(core.now);
+        core.now.saturating_sub(since) >= core.params.leader_down_ms
     }
 
     pub(crate) fn received(&mut self, conn: ConnId, bytes: &[u8], core: &mut Core) {

@@ -137,6 +137,28 @@ fn a_leader_that_refuses_is_tried_again_after_a_pause() {
     assert_eq!(bench.quorum.len(), dials + 1);
 }
 
+#[test]
+fn a_leader_whose_votes_are_gone_for_a_moment_is_called_again() {
+    let mut boot = boot(1, 3, &[]);
+    boot.params.leader_down_ms = 100;
+    boot.params.connect_retry_ms = 40;
+    let mut bench = Bench::new(boot);
+    bench.vote(2, 1, 2, 2, 0, 0);
+    bench.vote(3, 2, 1, 2, 0, 0);
+    bench.pass(300);
+    bench.input(Input::Closed {
+        conn: ConnId::accepted(1),
+    });
+    for refusals in 1..=4 {
+        assert!(matches!(bench.role(), Role::Following { leader: 2, .. }));
+        let conn = *bench.quorum.last().expect("it dials its leader");
+        bench.input(Input::Closed { conn });
+        bench.pass(40);
+        assert_eq!(bench.quorum.len(), 4.min(refusals + 1));
+    }
+    assert_eq!(bench.role(), Role::Looking);
+}
+
 /// How long an observer that has lost its leader says nothing, ms.
 fn silence(seed: u64, delay_ms: u64) -> u64 {
     let mut observer = boot(1, 3, &[]);
