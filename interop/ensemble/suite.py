@@ -6,8 +6,10 @@ import random
 import sys
 
 import checks
+import impossible
 import settings
 import strangers
+import told
 from members import Ensemble
 from runner import default_seed, main as run, note
 
@@ -21,8 +23,9 @@ BASIC = ("election", "writes-through-each-member", "sync-reads-what-another-memb
 ALL = tuple(name for name, _ in checks.CHECKS if name != "observers") + ("random-kills",)
 # In this order none needs more starts than its own: each finds the last voter leading.
 SYNCS = ("trunc", "diff", "snap", "a-tail-and-other-writes")
-# Of Zooid alone: what Java does with strangers on its ports is its own.
-STRANGERS = tuple(name for name, _ in strangers.CHECKS)
+# Of Zooid alone: what Java does with such, and how it says so, is its own. The last one reads what all have said.
+ALONE = strangers.CHECKS + impossible.CHECKS + told.CHECKS
+ALONE_NAMES = tuple(name for name, _ in ALONE)
 OBSERVED = BASIC + ("observers", "a-lost-quorum")
 
 PLAN = [
@@ -30,7 +33,7 @@ PLAN = [
     ("jjjjj", BASIC + ("diff", "killed-leader")),
     ("jjj+j", OBSERVED),
 ] if JAVA else [
-    ("zzz", ALL + STRANGERS),
+    ("zzz", ALL + ALONE_NAMES),
     ("zzzzz", BASIC + SYNCS + ("killed-leader", "killed-in-both-orders", "random-kills")),
     ("jjz", BASIC + ("diff", "sessions-expire", "killed-leader", "a-lost-quorum")),
     ("zzj", BASIC + ("trunc", "diff", "sessions-expire", "long-behind", "killed-leader")),
@@ -64,9 +67,9 @@ def main(runner):
     words = words.parse_args()
     plan = PLAN
     if words.kinds:
-        plan = [(kinds, ALL + (("observers",) if "+" in kinds else ()) + (STRANGERS if set(kinds) <= set("z+") else ()))
+        plan = [(kinds, ALL + (("observers",) if "+" in kinds else ()) + (ALONE_NAMES if set(kinds) <= set("z+") else ()))
                 for kinds in words.kinds.split(",")]
-    table = dict(checks.CHECKS + strangers.CHECKS)
+    table = dict(checks.CHECKS + ALONE)
     table["random-kills"] = random_kills(words)
     for kinds, names in plan:
         wanted = [(name, table[name]) for name in names if not words.names or name in words.names]

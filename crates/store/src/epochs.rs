@@ -12,6 +12,10 @@ pub const ACCEPTED: &str = "acceptedEpoch";
 /// Longest file that can be an epoch: 20 digits, a sign, a line end, and some room.
 const LIMIT: usize = 64;
 
+/// What to do about files that cannot be.
+const HELP: &str = "restore all files of this server from one backup, or empty the directory but for \
+                    myid and let the server fetch everything from the leader";
+
 /// The two epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epochs {
@@ -35,10 +39,7 @@ pub fn read(files: &dyn Files, dir: &Path, name: &str) -> Result<Option<i64>, St
         Ok(epoch) if bytes.len() < LIMIT => Ok(Some(epoch)),
         _ => Err(wrong(
             &path,
-            format!(
-                "holds {line:?}, expected an epoch as a decimal number; restore it from a backup, \
-                 or empty the directory and let the server fetch everything from the leader"
-            ),
+            format!("holds {line:?}, expected an epoch as a decimal number; {HELP}"),
         )),
     }
 }
@@ -74,7 +75,7 @@ pub fn load(files: &dyn Files, dir: &Path, last_zxid: i64) -> Result<Epochs, Sto
                     &dir.join(CURRENT),
                     format!(
                         "says epoch {current}, but the last transaction {last_zxid:#x} is of \
-                         epoch {of_zxid}: the files do not belong together"
+                         epoch {of_zxid}: the files do not belong together; {HELP}"
                     ),
                 ));
             }
@@ -84,7 +85,9 @@ pub fn load(files: &dyn Files, dir: &Path, last_zxid: i64) -> Result<Epochs, Sto
     if accepted < current {
         return Err(wrong(
             &dir.join(ACCEPTED),
-            format!("says epoch {accepted}, which is less than the current epoch {current}"),
+            format!(
+                "says epoch {accepted}, which is less than the current epoch {current}; {HELP}"
+            ),
         ));
     }
     Ok(Epochs { current, accepted })

@@ -36,6 +36,9 @@ const PATIENCE_MS: u64 = 2_000;
 const JAVA_RETRY_MS: u64 = 100;
 const JAVA_PATIENCE_MS: u64 = 500;
 
+/// A packet without its body: kind, zxid, length of the body, no identities.
+const FRAME: u64 = 20;
+
 /// How far a learner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -75,7 +78,9 @@ struct Sync {
     back_to: Option<i64>,
     /// Since when, ms.
     since: u64,
-    /// What has come so far.
+    /// The end of what came.
+    to: i64,
+    /// Bytes of transactions, commits and state.
     bytes: u64,
 }
 
@@ -289,11 +294,6 @@ impl Learner {
             return;
         }
         self.heard = core.now;
-        if let Some(sync) = &mut self.sync
-            && self.entering.is_none()
-        {
-            sync.bytes += bytes.len() as u64;
-        }
         let mut decoder = self.decoder.take().expect("it is put back");
         match self.incoming.take() {
             Some(incoming) => self.take_snapshot(incoming, bytes, &mut decoder, core),
@@ -476,9 +476,6 @@ impl Learner {
         self.phase = Phase::Syncing;
         core.out.push(Effect::SnapshotBegin);
         let rest = decoder.take_rest();
-        if let Some(sync) = &mut self.sync {
-            sync.bytes += rest.len() as u64;
-        }
         let incoming = Incoming::new(zxid, core.now, core.limits());
         self.take_snapshot(incoming, &rest, decoder, core);
     }
@@ -507,6 +504,7 @@ impl Learner {
                     ms = core.now - incoming.began(),
                     "the whole state at 0x{zxid:x} is here"
                 );
+                self.synced_bytes(incoming.total());
                 self.in_snapshot = zxid;
                 let pending = core.store.install(zxid, &mut core.out);
                 self.wait = Some(Wait::Placed(pending));
@@ -524,8 +522,18 @@ impl Learner {
             from: core.store.end(),
             back_to,
             since: core.now,
+            to: core.store.end(),
             bytes: 0,
         }));
+    }
+
+    /// Counts what belongs to the sync.
+    fn synced_bytes(&mut self, bytes: u64) {
+        if let Some(sync) = &mut self.sync
+            && self.phase == Phase::Syncing
+        {
+            sync.bytes += bytes;
+        }
     }
 
     /// Says how this server was brought to where its leader is, or that it was not.
@@ -537,7 +545,7 @@ impl Learner {
             sid = core.params.sid,
             from = format_args!("0x{:x}", sync.from),
             back_to = sync.back_to.map(|zxid| tracing::field::display(Hex(zxid))),
-            to = format_args!("0x{:x}", core.store.end()),
+            to = format_args!("0x{:x}", sync.to),
             bytes = sync.bytes,
             ms = core.now - sync.since,
             "{} {} server {}",
@@ -551,6 +559,7 @@ impl Learner {
     /// question.
     fn proposal(&mut self, proposal: Proposal, core: &mut Core) {
         let end = self.unlogged.back().map(|last| last.zxid);
+        self.synced_bytes(FRAME + proposal.bytes.len() as u64);
         let (zxid, end) = (proposal.zxid, end.unwrap_or(core.store.end()));
         if zxid <= self.in_snapshot && self.phase != Phase::Live {
             return;
@@ -590,6 +599,7 @@ impl Learner {
     }
 
     fn commit(&mut self, zxid: i64, designated: Option<Sid>, core: &mut Core) {
+        self.synced_bytes(FRAME);
         if self.phase == Phase::Entering && without(Guard::EarlyCommitKept) {
             return;
         }
@@ -665,6 +675,9 @@ impl Learner {
         }
         if core.model.is_java() {
             self.java_new_leader(core);
+        }
+        if let Some(sync) = &mut self.sync {
+            sync.to = core.store.end();
         }
         self.phase = Phase::Entering;
         let pending = core.store.enter_epoch(self.epoch, &mut core.out);
