@@ -99,27 +99,43 @@ def remarks(member, since):
 
 
 def counted(member, since, expected, what):
-    """Waits until the lines of the log account for so many; they must be few, and each must name an address."""
-    start = time.monotonic()
-
+    """Waits until the lines of the log account for so many, each with an address and a reason."""
     def told():
         return sum(times for times, _ in remarks(member, since))
     eventually(lambda: told() >= expected, lambda: "%s on %r: %d of %d are told of" % (what, member, told(), expected))
     lines = remarks(member, since)
-    same(told(), expected, "%s on %r: connections in %r" % (what, member, lines))
     for _, text in lines:
         require(re.search(r"127\.0\.0\.1:\d+ \((election|quorum) port\) .{10,}", text), "no address or reason: " + text)
-    return lines, time.monotonic() - start
+    return lines
 
 
-INIT_LIMIT = 24
-"""Ticks: how long a member may take to introduce itself on the quorum port."""
+def few(lines, start):
+    """The first at once, then one line in five seconds for strangers, and one for a member."""
+    most = 2 * (2 + int((time.monotonic() - start) / WINDOW_S))
+    require(len(lines) <= most, "%d lines, at most %d are due: %r" % (len(lines), most, lines))
+
+
+def settled(member):
+    """Waits until all that happened before is told: an election may have had its strangers. Returns where its log ends."""
+    since = member.log_size()
+    probe = call(member.election_port, HTTP)
+    name = "127.0.0.1:%d (election port)" % probe.getsockname()[1]
+    closed(probe)
+    lines = eventually(lambda: [text for _, text in remarks(member, since) if text.startswith(name)],
+                       lambda: "a line about %s on %r: %r" % (name, member, remarks(member, since)))
+    require("HTTP" in lines[0], "who it was: " + lines[0])
+    return member.log_size()
+
+
+PATIENCE = 24
+"""Ticks: how long a member may take to say who it is, on either port. A machine that stands still for less costs nobody its
+leader."""
 
 
 def impatient(ensemble):
     if any("initLimit" not in member.settings for member in ensemble.members):
         for member in ensemble.members:
-            member.settings["initLimit"] = INIT_LIMIT
+            member.settings["initLimit"] = member.settings["syncLimit"] = PATIENCE
         ensemble.again()
 
 
@@ -150,12 +166,11 @@ class Neighbours:
 @check
 def strangers_on_ports_of_members(ensemble):
     """A hundred that are no members: each is closed, and a few lines tell of all."""
+    impatient(ensemble)
     leader, follower = ensemble.leader(), ensemble.followers()[0]
     for member in (leader, follower):
         neighbours = Neighbours(ensemble)
-        since, start, sent = member.log_size(), time.monotonic(), 1
-        # Alone, because it is the one that the first line tells of.
-        closed(call(member.election_port, HTTP))
+        since, start, sent = settled(member), time.monotonic(), 0
         for at in range(100 // (2 * len(NO_MEMBERS))):
             strangers = []
             for name, (to_election, to_quorum) in NO_MEMBERS.items():
@@ -168,11 +183,9 @@ def strangers_on_ports_of_members(ensemble):
                 except TimeoutError:
                     require(False, "%r does not close %s" % (member, name))
             sent += len(strangers)
-        lines, waited_s = counted(member, since, sent, "strangers")
-        # The first at once, then one line in five seconds.
-        most = 2 + int((time.monotonic() - start) / WINDOW_S)
-        require(len(lines) <= most, "%d lines about %d strangers, at most %d are due: %r" % (len(lines), sent, most, lines))
-        require("HTTP" in lines[0][1], "who it was: %r" % (lines[0],))
+        lines = counted(member, since, sent, "strangers")
+        same(sum(times for times, _ in lines), sent, "strangers on %r that %r tell of" % (member, lines))
+        few(lines, start)
         neighbours.noticed_nothing()
 
 
@@ -182,13 +195,14 @@ def numbers_that_are_not_theirs(ensemble):
     impatient(ensemble)
     leader, follower = ensemble.leader(), ensemble.followers()[0]
     neighbours = Neighbours(ensemble)
-    since = leader.log_size()
+    since = settled(leader)
     closed(call(leader.quorum_port, introduction(leader.sid)))
     closed(call(leader.election_port, hello(leader.sid)))
-    lines, _ = counted(leader, since, 2, "its own number")
-    require("this server" in lines[0][1] and "as this one" in lines[-1][1], "own number: %r" % lines)
+    # The second one is among those that are counted, and the last of them is told.
+    lines = counted(leader, since, 2, "its own number")
+    require("as this one" in lines[-1][1], "own number: %r" % lines)
     # A second server with the number of a follower waits, and the first one stays.
-    since = leader.log_size()
+    since = settled(leader)
     start = time.monotonic()
     twins = [call(leader.quorum_port, introduction(follower.sid)) for _ in range(5)]
     # Java lets any server follow that says who it is, so that lists of members may grow one by one; it has no vote.
@@ -203,12 +217,11 @@ def numbers_that_are_not_theirs(ensemble):
     for at in range(3):
         closed(call(follower.election_port, hello(leader.sid) + struct.pack(">i", LONGEST)))
         neighbours.write()
-    # On a machine that stood still meanwhile this says nothing.
-    require(all(is_open(twin) for twin in twins) or time.monotonic() - start > INIT_LIMIT * TICK_MS / 1000,
-            "a twin was sent away at once")
+    late = time.monotonic() > start + PATIENCE * TICK_MS / 1000
+    require(late or all(is_open(twin) for twin in twins), "a twin was sent away at once")
     for twin in twins:
         closed(twin, patience_s=120)
-    lines, _ = counted(leader, since, len(twins) + 1, "numbers of others")
+    lines = counted(leader, since, len(twins) + 1, "numbers of others")
     require(any("no list of members" in text for _, text in lines), "a number of nobody: %r" % lines)
     require(any("two servers have its number" in text for _, text in lines), "a number of another: %r" % lines)
     neighbours.noticed_nothing()
@@ -230,7 +243,7 @@ def silence_on_ports_of_members(ensemble):
     follower, other = ensemble.followers()
     neighbours = Neighbours(ensemble)
     neighbours.roles.pop(other)
-    sizes = {member: member.log_size() for member in (leader, follower)}
+    sizes = {member: settled(member) for member in (leader, follower)}
     start = time.monotonic()
     # Some begin, and stop in the middle.
     to_quorum = [call(leader.quorum_port, introduction(9)[:at % 20]) for at in range(SILENT)]
@@ -247,14 +260,12 @@ def silence_on_ports_of_members(ensemble):
     took_s = time.monotonic() - start
     left = sum(is_open(silent) for silent in to_quorum)
     # On a machine that stood still meanwhile this says nothing; else the member came back while they were there.
-    require(left == SILENT or took_s > INIT_LIMIT * TICK_MS / 1000, "%d of %d are open after %.1f s" % (left, SILENT, took_s))
+    require(left == SILENT or took_s > PATIENCE * TICK_MS / 1000, "%d of %d are open after %.1f s" % (left, SILENT, took_s))
     neighbours.write()
     for silent in to_quorum + to_election:
         closed(silent, patience_s=120)
     require(time.monotonic() - start > 1, "they were closed at once")
     for member, expected in ((leader, 2 * SILENT), (follower, SILENT + 10)):
-        lines, _ = counted(member, sizes[member], expected, "silent ones")
-        most = 2 + int((time.monotonic() - start) / WINDOW_S)
-        require(len(lines) <= most, "%d lines about %d, at most %d are due: %r" % (len(lines), expected, most, lines))
+        few(counted(member, sizes[member], expected, "silent ones"), start)
     neighbours.noticed_nothing()
 

@@ -6,6 +6,7 @@ import random
 import sys
 
 import checks
+import figures
 import impossible
 import settings
 import strangers
@@ -44,8 +45,9 @@ PLAN = [
     ("z8j", BASIC + SYNCS + ("killed-leader",)),
     ("jz8", BASIC + SYNCS + ("killed-leader",)),
     ("zzz+z", OBSERVED),
-    ("zzz+j", ("observers",)),
-    ("jjj+z", ("observers",)),
+    # Leader, followers and observer of either kind: the second one compares them.
+    ("zzz+j", ("observers", "figures-have-the-names-of-java")),
+    ("jjj+z", ("observers", "figures-have-the-names-of-java")),
 ]
 
 
@@ -67,9 +69,10 @@ def main(runner):
     words = words.parse_args()
     plan = PLAN
     if words.kinds:
-        plan = [(kinds, ALL + (("observers",) if "+" in kinds else ()) + (ALONE_NAMES if set(kinds) <= set("z+") else ()))
-                for kinds in words.kinds.split(",")]
-    table = dict(checks.CHECKS + ALONE)
+        own = {kinds: ALONE_NAMES if set(kinds) <= set("z+") else () for kinds in words.kinds.split(",")}
+        plan = [(kinds, ALL + (("observers", "figures-have-the-names-of-java") if "+" in kinds else ()) + own[kinds])
+                for kinds in own]
+    table = dict(checks.CHECKS + ALONE + figures.CHECKS)
     table["random-kills"] = random_kills(words)
     for kinds, names in plan:
         wanted = [(name, table[name]) for name in names if not words.names or name in words.names]

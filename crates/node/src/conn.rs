@@ -372,12 +372,11 @@ impl Conn {
         }
         let events = &self.shared.stats.events;
         bump_shared(&events.connection_requests);
-        if !self
-            .shared
-            .throttle
-            .lock()
-            .admit(request.session_id != 0, now.mono_ms)
-        {
+        let mut throttle = self.shared.throttle.lock();
+        let admitted = throttle.admit(request.session_id != 0, now.mono_ms);
+        events.token_deficit.add(throttle.deficit());
+        drop(throttle);
+        if !admitted {
             bump_shared(&events.connections_dropped);
             return refuse(Closing::Throttled);
         }

@@ -74,6 +74,8 @@ pub struct Core {
     woken: Vec<Arc<Link>>,
     changes: Vec<Change>,
     fired: Vec<Fired>,
+    /// Of the last [`Core::is_now`].
+    wall_ms: i64,
 }
 
 struct InFlight {
@@ -143,6 +145,7 @@ impl Core {
             woken: Vec::new(),
             changes: Vec::new(),
             fired: Vec::new(),
+            wall_ms: i64::MIN,
         }
     }
 
@@ -218,6 +221,11 @@ impl Core {
     pub fn durable(&mut self, zxid: i64) {
         self.durable_zxid = self.durable_zxid.max(zxid);
         self.advance();
+    }
+
+    /// What the clock says, for what is measured.
+    pub fn is_now(&mut self, now: Now) {
+        self.wall_ms = now.wall_ms;
     }
 
     /// Applies what is on disk and answers what waits for nothing.
@@ -475,6 +483,11 @@ impl Core {
         let applied = tree.apply(&entry.header, &entry.txn, &mut changes);
         self.prep.applied(append.zxid);
         self.check_digest(tree, &entry);
+        // A member measures that itself, with its role.
+        if self.part == Part::Alone && self.wall_ms >= entry.header.time_ms {
+            let ms = self.wall_ms - entry.header.time_ms;
+            self.shared.ensemble.applied_ms.add(ms);
+        }
         // Events go out before the reply, and before anyone can read what they tell.
         self.deliver(tree, &changes, append.zxid);
         self.changes = changes;
@@ -679,7 +692,9 @@ impl Core {
         {
             let mut watches = self.shared.watches.lock();
             for change in changes {
+                let before = self.fired.len();
                 watches.trigger(change, &mut self.fired);
+                count_fired(&self.shared.stats.events, &self.fired[before..]);
             }
         }
         if self.fired.is_empty() {
@@ -711,11 +726,27 @@ impl Core {
                 reply::notification(&mut frame, zxid, fired.event_type, &fired.path);
                 told = Some((fired.event_type, fired.path));
             }
+            let bytes = &self.shared.stats.events.watch_bytes;
+            bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
             let wake = link.post(|mailbox| {
                 mailbox.events += 1;
                 mailbox.frames.extend_from_slice(&frame);
             });
             self.woken.extend(wake.then(|| link.clone()));
+        }
+    }
+}
+
+/// Notes how many watches each event of a change fired (`WatchManager.triggerWatch`).
+fn count_fired(events: &crate::stats::Events, fired: &[Fired]) {
+    // Created, deleted, changed, children: 1 to 4.
+    for (summary, event_type) in events.fired.iter().zip(1..) {
+        let count = fired
+            .iter()
+            .filter(|one| one.event_type == event_type)
+            .count();
+        if count > 0 {
+            summary.add(count as i64);
         }
     }
 }

@@ -178,6 +178,9 @@ impl Member {
             }
             self.core.advance();
             if idle && !self.core.wants_out() {
+                for sample in self.peer.take_samples() {
+                    self.shared.ensemble.note(sample);
+                }
                 return None;
             }
         }

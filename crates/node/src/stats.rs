@@ -31,6 +31,33 @@ pub struct Events {
     pub throttled_ops: AtomicU64,
     /// Sessions that expired.
     pub sessions_expired: AtomicU64,
+    /// Connections refused because there were too many.
+    pub connections_rejected: AtomicU64,
+    /// Connections closed because they opened no session.
+    pub sessionless_expired: AtomicU64,
+    /// Connections closed because there is no leader, or the server stops.
+    pub closed_not_serving: AtomicU64,
+    /// Bytes of events.
+    pub watch_bytes: AtomicU64,
+    /// Watches that fired at once, by event: created, deleted, changed, children.
+    pub fired: [Summary; 4],
+    /// Tokens that were missing in the bucket at each handshake.
+    pub token_deficit: Summary,
+    /// Transactions loaded at the start.
+    pub startup_txns: Summary,
+    /// What that took, with the snapshot, ms.
+    pub startup_ms: Summary,
+    /// Bytes of the last replies that left together; -1 before the first.
+    last_response: LastResponse,
+}
+
+#[derive(Debug)]
+struct LastResponse(AtomicI64);
+
+impl Default for LastResponse {
+    fn default() -> LastResponse {
+        LastResponse(AtomicI64::new(-1))
+    }
 }
 
 #[derive(Default)]
@@ -46,6 +73,10 @@ struct Stripe {
     /// One more than the shortest latency, so that 0 means none.
     latency_min_plus_1: AtomicI64,
     latency_max_ms: AtomicI64,
+    sent_bytes: AtomicU64,
+    /// One more than the shortest replies that left together, so that 0 means none.
+    response_min_plus_1: AtomicI64,
+    response_max: AtomicI64,
 }
 
 /// The sums at one moment.
@@ -67,6 +98,14 @@ pub struct Totals {
     pub latency_sum_ms: i64,
     /// Number of latencies.
     pub latency_count: i64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes of replies that left together: the last, -1 before the first,
+    pub response_last: i64,
+    /// the shortest,
+    pub response_min: i64,
+    /// and the longest.
+    pub response_max: i64,
 }
 
 impl Totals {
@@ -95,6 +134,27 @@ impl Stats {
     /// Notes packets sent to a connection.
     pub fn sent(&self, conn: u64, packets: u64) {
         self.stripe(conn).sent.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Notes bytes that leave on a connection together.
+    pub fn sent_bytes(&self, conn: u64, bytes: usize) {
+        let stripe = self.stripe(conn);
+        let bytes = bytes as i64;
+        stripe.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        // Locked instructions are dear, and most replies are as long as others.
+        let last = &self.events.last_response.0;
+        if last.load(Ordering::Relaxed) != bytes {
+            last.store(bytes, Ordering::Relaxed);
+        }
+        if bytes > stripe.response_max.load(Ordering::Relaxed) {
+            stripe.response_max.fetch_max(bytes, Ordering::Relaxed);
+        }
+        let min = stripe.response_min_plus_1.load(Ordering::Relaxed);
+        if min == 0 || bytes + 1 < min {
+            stripe
+                .response_min_plus_1
+                .store(bytes + 1, Ordering::Relaxed);
+        }
     }
 
     /// Notes reads of a connection, answered as they were read, and their replies.
@@ -138,6 +198,9 @@ impl Stats {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             latency_min_ms: i64::MAX,
+            response_last: self.events.last_response.0.load(Ordering::Relaxed),
+            response_min: i64::MAX,
+            response_max: -1,
             ..Totals::default()
         };
         for stripe in &self.stripes {
@@ -149,6 +212,13 @@ impl Stats {
             totals.latency_count += stripe.latency_count.load(Ordering::Relaxed);
             let max = stripe.latency_max_ms.load(Ordering::Relaxed);
             totals.latency_max_ms = totals.latency_max_ms.max(max);
+            totals.sent_bytes += stripe.sent_bytes.load(Ordering::Relaxed);
+            let min = stripe.response_min_plus_1.load(Ordering::Relaxed);
+            if min > 0 {
+                let max = stripe.response_max.load(Ordering::Relaxed);
+                totals.response_min = totals.response_min.min(min - 1);
+                totals.response_max = totals.response_max.max(max);
+            }
             let min = stripe.latency_min_plus_1.load(Ordering::Relaxed);
             if min > 0 {
                 totals.latency_min_ms = totals.latency_min_ms.min(min - 1);
@@ -156,6 +226,9 @@ impl Stats {
         }
         if totals.latency_min_ms == i64::MAX {
             totals.latency_min_ms = 0;
+        }
+        if totals.response_min == i64::MAX {
+            totals.response_min = -1;
         }
         totals
     }
@@ -171,9 +244,22 @@ impl Stats {
             &events.large_requests_rejected,
             &events.throttled_ops,
             &events.sessions_expired,
+            &events.connections_rejected,
+            &events.sessionless_expired,
+            &events.closed_not_serving,
+            &events.watch_bytes,
         ] {
             counter.store(0, Ordering::Relaxed);
         }
+        events.fired.iter().for_each(Summary::reset);
+        for summary in [
+            &events.token_deficit,
+            &events.startup_txns,
+            &events.startup_ms,
+        ] {
+            summary.reset();
+        }
+        events.last_response.0.store(-1, Ordering::Relaxed);
         for stripe in &self.stripes {
             stripe.received.store(0, Ordering::Relaxed);
             stripe.received_bytes.store(0, Ordering::Relaxed);
@@ -183,6 +269,9 @@ impl Stats {
             stripe.latency_count.store(0, Ordering::Relaxed);
             stripe.latency_min_plus_1.store(0, Ordering::Relaxed);
             stripe.latency_max_ms.store(0, Ordering::Relaxed);
+            stripe.sent_bytes.store(0, Ordering::Relaxed);
+            stripe.response_min_plus_1.store(0, Ordering::Relaxed);
+            stripe.response_max.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -354,7 +443,13 @@ mod tests {
     #[test]
     fn stripes_add_up() {
         let stats = Stats::default();
-        assert_eq!(stats.totals(), Totals::default());
+        let nothing = Totals {
+            response_last: -1,
+            response_min: -1,
+            response_max: -1,
+            ..Totals::default()
+        };
+        assert_eq!(stats.totals(), nothing);
         stats.latency(1, 4, 1);
         stats.latency(2, 8, 2);
         stats.received(1, 3, 60);
@@ -368,7 +463,17 @@ mod tests {
             (4, 8, 3)
         );
         assert_eq!(totals.latency_count, 3);
+        stats.sent_bytes(1, 20);
+        stats.sent_bytes(2, 70);
+        stats.sent_bytes(1, 30);
+        let totals = stats.totals();
+        let response = (
+            totals.response_last,
+            totals.response_min,
+            totals.response_max,
+        );
+        assert_eq!((response, totals.sent_bytes), ((30, 20, 70), 120));
         stats.reset();
-        assert_eq!(stats.totals(), Totals::default());
+        assert_eq!(stats.totals(), nothing);
     }
 }

@@ -91,6 +91,11 @@ impl Throttle {
         true
     }
 
+    /// Tokens that are missing in the bucket.
+    pub fn deficit(&self) -> i64 {
+        self.settings.tokens - self.tokens
+    }
+
     /// The probability of a refusal now, 0 to 1.
     pub fn drop_probability(&self) -> f64 {
         self.drop

@@ -191,7 +191,11 @@ async fn serve_in(
     for left in dirs.remove_unfinished(&*files)? {
         tracing::info!(file = %left.display(), "removed what a crash left unfinished");
     }
-    let Opened { recovered, tree } = opened;
+    let Opened {
+        recovered,
+        tree,
+        load_ms,
+    } = opened;
     let tree_tail = tree.tail;
     let is_new = matches!(recovered.base, Base::New);
     let last_zxid = recovered.last_zxid;
@@ -199,6 +203,10 @@ async fn serve_in(
     let shared = Arc::new(Shared::new(node_settings, tree.tree, clock.now()));
     let mismatches = tree.mismatches.count;
     shared.digest_mismatches.store(mismatches, Relaxed);
+    let events = &shared.stats.events;
+    let loaded = i64::try_from(recovered.log.entries).unwrap_or(i64::MAX);
+    events.startup_txns.add(loaded);
+    events.startup_ms.add(load_ms);
     *shared.digest_log.lock() = tree.digest_log;
     let snapshots = Arc::new(Snapshots::new(
         shared.clone(),
@@ -449,6 +457,7 @@ fn listen(config: &Config, port: u16) -> Result<TcpListener, StartError> {
 struct Opened {
     recovered: Recovered,
     tree: RecoveredTree,
+    load_ms: i64,
 }
 
 async fn open_data(
@@ -510,7 +519,11 @@ async fn open_data(
         // Not before: a start that is refused leaves the directory as it is.
         recovered.make_good(&*files, &dirs)?;
         tell(&recovered, &tree, start.elapsed());
-        Ok::<_, StartError>(Opened { recovered, tree })
+        Ok::<_, StartError>(Opened {
+            recovered,
+            tree,
+            load_ms: start.elapsed().as_millis() as i64,
+        })
     });
     match opened.await {
         Ok(opened) => opened,
@@ -577,6 +590,7 @@ async fn run_core(
             () = tokio::time::sleep_until(until) => {}
         }
         let now = clock.now();
+        core.is_now(now);
         for input in batch.drain(..) {
             match input {
                 // Not executed and not answered: the client finds out by the end of its connection.

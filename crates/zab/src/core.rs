@@ -16,7 +16,11 @@ use crate::mutations::{Guard, without};
 use crate::out::Out;
 use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
+use crate::status::Sample;
 use crate::store::Store;
+
+/// Measurements that are kept for who takes them.
+const MAX_SAMPLES: usize = 4096;
 
 /// What follows on a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) model: Model,
     /// Nodes of the state, as far as it is known.
     pub(crate) state_nodes: u64,
+    /// What was measured and nobody has taken.
+    pub(crate) samples: Vec<Sample>,
     /// Learners that were sent transactions, and those that were sent a whole state.
     pub(crate) synced_by: (u64, u64),
 }
@@ -93,6 +99,7 @@ impl Core {
             masters: Masters::default(),
             model: Model::default(),
             state_nodes: u64::MAX,
+            samples: Vec::new(),
             synced_by: (0, 0),
         }
     }
@@ -106,6 +113,13 @@ impl Core {
     pub(crate) fn tracker(&self) -> Tracker {
         let seen = self.seen.as_ref().filter(|_| !without(Guard::BothQuorums));
         Tracker::new(&self.committed, seen)
+    }
+
+    /// Keeps a measurement, if somebody takes them.
+    pub(crate) fn measured(&mut self, sample: Sample) {
+        if self.samples.len() < MAX_SAMPLES {
+            self.samples.push(sample);
+        }
     }
 
     /// So many ticks, in ms.

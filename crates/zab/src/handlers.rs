@@ -14,6 +14,7 @@ use crate::handler::{Handler, Stage};
 use crate::history::SyncPlan;
 use crate::io::{ConnId, Sid};
 use crate::mutations::{Guard, without};
+use crate::status::Sample;
 
 /// Connections of learners at most: those that are configured are far fewer, and each stranger may
 /// hold a packet in memory.
@@ -169,6 +170,9 @@ impl Handlers {
         let observer = handler.observer;
         let sent = crate::sync::send(core, plan, conn, sid, observer, position, top);
         self.at(conn).sync = Some((core.now, sent));
+        let count = under_way as u64 + 1;
+        let (snaps, diffs) = if gets_state { (count, 0) } else { (0, count) };
+        core.measured(Sample::Syncs { snaps, diffs });
         if !late {
             newleader(conn, epoch, core);
         }

@@ -16,6 +16,7 @@ use crate::io::{ConnId, Effect, Proposal, Role, Sid};
 use crate::mutations::{Guard, without};
 use crate::quorum::{Tracker, Verifier};
 use crate::reconfig;
+use crate::status::Sample;
 use crate::store::{Durable, Pending};
 
 /// How far a leader has come.
@@ -711,6 +712,14 @@ impl Master for Leader {
         if handler.stage != Stage::Syncing {
             // That with counter 0 answers UPTODATE.
             if counter(zxid) != 0 {
+                let queued = handler.unacked.len() as u64;
+                if let Some(sent) = handler.unacked.front().filter(|sent| sent.0 == zxid) {
+                    core.measured(Sample::Ack {
+                        learner: sid,
+                        queued,
+                        ms: core.now - sent.1.min(core.now),
+                    });
+                }
                 handler.acknowledged(zxid);
                 self.count_ack(sid, zxid);
                 self.try_commit(core);

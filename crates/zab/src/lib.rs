@@ -39,4 +39,4 @@ pub use io::{
 };
 pub use peer::Peer;
 pub use reconfig::ReconfigRequest;
-pub use status::{LearnerStatus, Progress, Status};
+pub use status::{LearnerStatus, Progress, Sample, Status};

@@ -19,7 +19,7 @@ use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::quorum::Verifier;
 use crate::reconfig::{self, ReconfigRequest};
-use crate::status::{LearnerStatus, Progress, Status};
+use crate::status::{LearnerStatus, Progress, Sample, Status};
 use crate::store::Store;
 
 /// Connections that wait for this server to know its role, at most: more than learners that an
@@ -132,6 +132,11 @@ impl Peer {
             self.role = *role;
         }
         Some(effect)
+    }
+
+    /// What was measured since the last call, or since there was no room for more.
+    pub fn take_samples(&mut self) -> Vec<Sample> {
+        std::mem::take(&mut self.core.samples)
     }
 
     /// When [`Input::Tick`] is due at the latest, ms.

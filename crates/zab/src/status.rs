@@ -27,6 +27,27 @@ impl Progress {
     }
 }
 
+/// Something that a leader has measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// A learner has acknowledged a proposal.
+    Ack {
+        /// Which.
+        learner: Sid,
+        /// How many proposals waited for it, this one with them.
+        queued: u64,
+        /// How long this one did, ms.
+        ms: u64,
+    },
+    /// A learner is sent what it lacks: how many are at the same time, itself with them.
+    Syncs {
+        /// Those that are sent a whole state; 0 if this is another one.
+        snaps: u64,
+        /// Those that are sent transactions; 0 if this is another one.
+        diffs: u64,
+    },
+}
+
 /// A learner of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LearnerStatus {

@@ -74,6 +74,19 @@ fn members(ask: &Ask<'_>, to: &mut impl FnMut(&str, Number)) {
     to("last_proposal_size", Number::Int(last));
     to("min_proposal_size", Number::Int(min));
     to("max_proposal_size", Number::Int(max));
+    for one in learners {
+        let (queued, ack_ms) = ask.server.shared.ensemble.learner(one.sid);
+        basic(&format!("{}_learner_handler_qp_size", one.sid), &queued, to);
+        advanced(
+            &format!("{}_learner_handler_qp_time_ms", one.sid),
+            &ack_ms,
+            to,
+        );
+        // There from the first acknowledgement on, as in Java.
+        if ack_ms.count > 0 {
+            advanced(&format!("{}_ack_latency", one.sid), &ack_ms, to);
+        }
+    }
 }
 
 /// Whether it serves observers while it follows.
@@ -137,14 +150,15 @@ pub fn each(ask: &Ask<'_>, mut to: impl FnMut(&str, Number)) {
             }
             Source::Counter(value) => to(name, int(value(ask.server))),
             Source::Basic(view) => basic(name, &view(ask.server), &mut to),
-            Source::Advanced(view) => {
-                let view = view(ask.server);
-                basic(name, &view, &mut to);
-                for (rank, value) in ["p50", "p95", "p99", "p999"].iter().zip(view.percentiles) {
-                    to(&format!("{rank}_{name}"), Number::Int(value));
-                }
-            }
+            Source::Advanced(view) => advanced(name, &view(ask.server), &mut to),
         }
+    }
+}
+
+fn advanced(name: &str, view: &SummaryView, to: &mut impl FnMut(&str, Number)) {
+    basic(name, view, to);
+    for (rank, value) in ["p50", "p95", "p99", "p999"].iter().zip(view.percentiles) {
+        to(&format!("{rank}_{name}"), Number::Int(value));
     }
 }
 
@@ -190,6 +204,8 @@ const NO_STAGE: &str =
 const DEAD: &str = "Watches of closed connections; they go at once, not later in bulk.";
 const NETTY: &str = "Buffers of Netty; there are none.";
 const JVM: &str = "Pauses of the Java virtual machine; there is none.";
+const PREP: &str =
+    "In a queue or a thread of its own in front of the log; writes are checked where they arrive.";
 const FATAL: &str = "Errors that a server survives badly; this one stops.";
 
 metrics! {
@@ -210,6 +226,9 @@ metrics! {
     Gauge connection_drop_probability, |ask| Number::Float(ask.server.shared.throttle.lock().drop_probability()), "How likely a handshake is refused, 0 to 1.";
     Gauge open_file_descriptor_count, |_| size(open_files()), "Open files and sockets.";
     Gauge max_file_descriptor_count, |_| int(files_allowed()), "How many of them there may be.";
+    Gauge last_client_response_size, |ask| Number::Int(ask.server.shared.stats.totals().response_last), "Bytes of the last replies that left together.";
+    Gauge min_client_response_size, |ask| Number::Int(ask.server.shared.stats.totals().response_min), "The fewest of them.";
+    Gauge max_client_response_size, |ask| Number::Int(ask.server.shared.stats.totals().response_max), "The most of them.";
     Gauge auth_failed_count, |_| Number::Int(0), TLS;
     Gauge outstanding_tls_handshake, |_| Number::Int(0), TLS;
     Gauge non_mtls_remote_conn_count, |_| Number::Int(0), TLS;
@@ -220,6 +239,15 @@ metrics! {
     Gauges quota_bytes_usage_per_namespace, |ask| quotas(ask, STATS, QuotaStats::bytes), "Bytes that count for quotas.";
 
     Counter bytes_received_count, |server| server.shared.stats.totals().received_bytes, "Bytes of packets received.";
+    Counter response_bytes, response_bytes, "Bytes of replies.";
+    Counter watch_bytes, |server| event(&server.shared.stats.events.watch_bytes), "Bytes of events of watches.";
+    Counter connection_rejected, |server| event(&server.shared.stats.events.connections_rejected), "Connections closed because there were too many.";
+    Counter sessionless_connections_expired, |server| event(&server.shared.stats.events.sessionless_expired), "Connections closed because they opened no session.";
+    Counter cnxn_closed_without_zk_server_running, |server| event(&server.shared.stats.events.closed_not_serving), "Connections closed because there is no leader.";
+    Counter prep_processor_request_queued, none, PREP;
+    Counter outstanding_changes_queued, none, PREP;
+    Counter outstanding_changes_removed, none, PREP;
+    Counter stale_replies, none, NO_STAGE;
     Counter connection_request_count, |server| event(&server.shared.stats.events.connection_requests), "Handshakes.";
     Counter connection_drop_count, |server| event(&server.shared.stats.events.connections_dropped), "Handshakes that the token bucket refused.";
     Counter connection_revalidate_count, |server| event(&server.shared.stats.events.revalidations), "Handshakes that asked for a session of before.";
@@ -267,14 +295,26 @@ metrics! {
     Basic dbinittime, |server| server.shared.load_ms.view(), "Loading the data at the start.";
     Basic sync_processor_queue_size, |server| server.disk.queue_size.view(), "Transactions that wait for the log.";
     Basic sync_processor_batch_size, |server| server.disk.batch_size.view(), "Transactions of one sync.";
+    Basic startup_txns_loaded, |server| server.shared.stats.events.startup_txns.view(), "Transactions loaded at the start.";
+    Basic startup_snap_load_time, |server| server.shared.stats.events.startup_ms.view(), "Loading snapshot and log at the start.";
+    Basic startup_txns_load_time, no_samples, "The log is loaded with the snapshot: see startup_snap_load_time.";
+    Basic connection_token_deficit, |server| server.shared.stats.events.token_deficit.view(), "Tokens that were missing at a handshake.";
+    Basic node_created_watch_count, |server| server.shared.stats.events.fired[0].view(), "Watches that the creation of a node fired.";
+    Basic node_deleted_watch_count, |server| server.shared.stats.events.fired[1].view(), "Watches that the end of a node fired.";
+    Basic node_changed_watch_count, |server| server.shared.stats.events.fired[2].view(), "Watches that a change of data fired.";
+    Basic node_children_watch_count, |server| server.shared.stats.events.fired[3].view(), "Watches that a change of children fired.";
+    Basic prep_processor_queue_size, no_samples, PREP;
+    Basic prep_process_time, no_samples, PREP;
+    Basic proposal_process_time, no_samples, PREP;
+    Basic sync_process_time, no_samples, PREP;
     Basic restore_time, no_samples, ADMIN;
     Basic follower_sync_time, |server| server.shared.ensemble.follower_sync_ms.view(), "From following to serving.";
     Basic observer_sync_time, |server| server.shared.ensemble.observer_sync_ms.view(), "The same of an observer.";
     Basic election_time, |server| server.shared.ensemble.election_ms.view(), "Elections.";
     Basic unavailable_time, |server| server.shared.ensemble.unavailable_ms.view(), "Without a leader.";
     Basic leader_unavailable_time, |server| server.shared.ensemble.leader_unavailable_ms.view(), "The same, of those who came to lead.";
-    Basic inflight_snap_count, no_samples, MEMBERS;
-    Basic inflight_diff_count, no_samples, MEMBERS;
+    Basic inflight_snap_count, |server| server.shared.ensemble.inflight_snaps.view(), "Learners that are sent a whole state at a time.";
+    Basic inflight_diff_count, |server| server.shared.ensemble.inflight_diffs.view(), "Learners that are sent what they lack at a time.";
     Basic learner_request_processor_queue_size, no_samples, MEMBERS;
     Basic socket_closing_time, no_samples, MEMBERS;
     Basic requests_in_session_queue, no_samples, COMMITS;
@@ -313,6 +353,8 @@ metrics! {
     Advanced om_commit_process_time_ms, no_samples, OBSERVERS;
     Advanced request_throttle_queue_time_ms, no_samples, NO_STAGE;
     Advanced dead_watchers_cleaner_latency, no_samples, DEAD;
+    Advanced prep_processor_queue_time_ms, no_samples, PREP;
+    Advanced close_session_prep_time, no_samples, PREP;
     Advanced jvm_pause_time_ms, no_samples, JVM;
 }
 
@@ -327,6 +369,13 @@ fn none(_: &Server) -> u64 {
 
 fn event(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+/// All that was sent, but for events.
+fn response_bytes(server: &Server) -> u64 {
+    let events = event(&server.shared.stats.events.watch_bytes);
+    let sent = server.shared.stats.totals().sent_bytes;
+    sent.saturating_sub(events)
 }
 
 /// All of them 0: a read is answered in the step that takes it from its connection.

@@ -16,6 +16,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -230,6 +231,7 @@ impl Counts {
             .client_connection_limit()
             .filter(|limit| here >= *limit)
         {
+            reject(server);
             if let Some(times) = self.refused.say(Instant::now()) {
                 tracing::warn!(%address, limit, times, "too many connections from one address (maxClientCnxns)");
             }
@@ -237,6 +239,7 @@ impl Counts {
         }
         let all = places.all;
         if let Some(limit) = server.config.max_cnxns.filter(|limit| all >= *limit) {
+            reject(server);
             if let Some(times) = self.refused.say(Instant::now()) {
                 tracing::warn!(%address, limit, times, "too many connections (maxCnxns)");
             }
@@ -247,6 +250,7 @@ impl Counts {
         }
         let limit = places.limit;
         if u64::from(all) >= limit {
+            reject(server);
             if let Some(times) = self.refused.say(Instant::now()) {
                 tracing::warn!(%address, limit, times, "too many connections: the limit of open files (ulimit -n) leaves no room for more");
             }
@@ -259,6 +263,11 @@ impl Counts {
             address,
         })
     }
+}
+
+fn reject(server: &Server) {
+    let rejected = &server.shared.stats.events.connections_rejected;
+    rejected.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Drop for Place {
@@ -296,6 +305,10 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, server: &Arc<Server>) {
         Ok(End::Gone) | Err(_) => {}
         Ok(End::Closing(closing, first)) => {
             report(peer, &closing, &first);
+            if matches!(closing, Closing::NotServing | Closing::ReadOnly) {
+                let closed = &shared.stats.events.closed_not_serving;
+                closed.fetch_add(1, Ordering::Relaxed);
+            }
             if matches!(closing, Closing::Overflow) {
                 // Whoever takes nothing would keep what the system has for it, the goodbye as well.
                 let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
@@ -346,6 +359,7 @@ async fn drive(
         input.advance(progress.consumed);
         if !output.is_empty() && !ends_now(&progress.next) {
             let closing = matches!(&progress.next, Next::Close(_));
+            server.shared.stats.sent_bytes(conn.link().id, output.len());
             send(stream, &output, conn, server.clock, notify, closing).await?;
             output.clear();
             if output.capacity() > KEEP_BUFFER {
@@ -379,7 +393,11 @@ async fn drive(
                             return Ok(End::Gone);
                         }
                     }
-                    () = too_late => return Ok(End::Gone),
+                    () = too_late => {
+                        let expired = &server.shared.stats.events.sessionless_expired;
+                        expired.fetch_add(1, Ordering::Relaxed);
+                        return Ok(End::Gone);
+                    }
                 }
             }
             Next::Close(closing) => return Ok(End::Closing(closing, first)),
