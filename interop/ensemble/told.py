@@ -22,7 +22,7 @@ LINES = [
     (CONNECTING, r"(?:FOLLOWING|OBSERVING) server \d+: connecting sid="),
     (FOLLOWING, r"(?:FOLLOWING|OBSERVING) server \d+: up to date, clients are served sid=\d+ leader=\d+ epoch=\d+ zxid=%s$" % ZXID),
     (WAITING, r"LEADING: waiting for a quorum of followers sid="),
-    (LEADING, r"LEADING: a quorum has the history of epoch \d+, clients are served "),
+    (LEADING, r"LEADING: established, a quorum has the history of epoch \d+ "),
     (SYNCED, r"(?P<kind>DIFF|TRUNC|SNAP) from server (?P<leader>\d+) sid=\d+ %sbytes=(?P<bytes>\d+) ms=\d+$" % RANGE),
     (BROKEN, r"(?:DIFF|TRUNC|SNAP) broken off, from server "),
     (SENT, r"(?P<kind>DIFF|TRUNC|SNAP) to server (?P<learner>\d+) learner=(?P=learner) observer=(?:true|false) "

@@ -348,7 +348,7 @@ async fn serve_in(
         "{}",
         match &server.ensemble {
             None => "serving clients",
-            Some(_) => "clients may connect; they are served when there is a leader",
+            Some(_) => "clients may connect; they are served once there is a leader",
         }
     );
     let accepting = tokio::spawn(clients::accept(listener, moved, server.clone()));

@@ -263,7 +263,7 @@ impl Leader {
         info!(
             sid = core.params.sid,
             epoch = e,
-            "LEADING: a quorum has the history of epoch {e}, clients are served"
+            "LEADING: established, a quorum has the history of epoch {e}"
         );
         for conn in self.handlers.which(|one| one.stage == Stage::Synced) {
             self.up_to_date(conn, core);
