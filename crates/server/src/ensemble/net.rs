@@ -208,17 +208,7 @@ impl Net {
         port: Port,
         event: impl FnOnce(LinkHandle) -> PeerEvent,
     ) {
-        let _ = stream.set_nodelay(true);
-        if port == Port::Election {
-            // Java asks nothing of the system for the others: a leader and its learners talk all the
-            // time.
-            let socket = socket2::SockRef::from(&stream);
-            let _ = socket.set_keepalive(self.keep_alive);
-            #[cfg(target_os = "linux")]
-            if self.reachability.is_some() {
-                let _ = socket.set_tcp_user_timeout(self.reachability);
-            }
-        }
+        prepare(&stream, port, self.keep_alive, self.reachability);
         let peer = stream.peer_addr().ok();
         let (from, to) = stream.into_split();
         let (jobs, inbox) = unbounded_channel();
@@ -351,6 +341,23 @@ impl Net {
     }
 }
 
+/// What the system is asked to do for a connection.
+fn prepare(stream: &TcpStream, port: Port, keep_alive: bool, reachability: Option<Duration>) {
+    let _ = stream.set_nodelay(true);
+    if port != Port::Election {
+        // Java asks nothing for the others: a leader and its learners talk all the time.
+        return;
+    }
+    let socket = socket2::SockRef::from(stream);
+    let _ = socket.set_keepalive(keep_alive);
+    #[cfg(target_os = "linux")]
+    if reachability.is_some() {
+        let _ = socket.set_tcp_user_timeout(reachability);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = reachability;
+}
+
 async fn flush(to: &mut OwnedWriteHalf, out: &mut Vec<u8>) -> io::Result<()> {
     if !out.is_empty() {
         to.write_all(out).await?;
@@ -447,6 +454,31 @@ mod tests {
             "silent" => std::future::pending().await,
             "refused" => Err(io::ErrorKind::ConnectionRefused.into()),
             _ => Ok(address),
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_for_votes_are_watched_as_the_settings_say() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let patience = Some(Duration::from_millis(1234));
+        for (port, keep_alive, reachability) in [
+            (Port::Election, true, patience),
+            (Port::Election, false, None),
+            (Port::Quorum, false, None),
+        ] {
+            let address = listener.local_addr().unwrap();
+            let stream = TcpStream::connect(address).await.unwrap();
+            // A port other than that for votes takes nothing of it.
+            let (asked, wanted) = match port {
+                Port::Election => ((keep_alive, reachability), (keep_alive, reachability)),
+                _ => ((true, patience), (false, None)),
+            };
+            prepare(&stream, port, asked.0, asked.1);
+            let socket = socket2::SockRef::from(&stream);
+            assert!(socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.keepalive().unwrap(), wanted.0);
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_user_timeout().unwrap(), wanted.1);
         }
     }
 
