@@ -17,7 +17,10 @@ fn short(number: u8, seed: u64) -> Plan {
 }
 
 fn survives(number: u8) {
-    let plan = short(number, 1);
+    survives_with(number, short(number, 1));
+}
+
+fn survives_with(number: u8, plan: Plan) {
     let outcome = run(&plan, false);
     if let Some(why) = outcome.failure {
         let failure = shrink(&plan, &why, 20);
@@ -75,6 +78,16 @@ scenarios! {
     29 s29_syncs_while_leaders_change
     30 s30_slow_acknowledgements
     31 s31_members_of_java
+}
+
+/// Some of them become voters, and then their disks count (`syncEnabled=false`).
+#[test]
+fn observers_that_write_no_log() {
+    for (number, seed) in [(17, 1), (18, 1), (18, 2), (25, 1)] {
+        let mut plan = short(number, seed);
+        plan.observers_log = false;
+        survives_with(number, plan);
+    }
 }
 
 #[test]

@@ -194,6 +194,8 @@ pub struct Plan {
     pub kinds: Vec<Member>,
     /// Whether observers go to followers.
     pub masters: bool,
+    /// Whether observers write their log (`syncEnabled`). What they acknowledge counts nowhere.
+    pub observers_log: bool,
     /// An epoch ends with this counter; 0: with the last one that there is.
     pub last_counter: u32,
     /// A guard that is taken away to see whether that is found.
@@ -249,6 +251,7 @@ impl Plan {
             purging: dice.any() | dice.any(),
             scripted: Vec::new(),
             kinds: Vec::new(),
+            observers_log: true,
             masters: observers > 0 && hash(seed, MASTERS, 0).is_multiple_of(2),
             last_counter: 0,
             without: None,

@@ -192,6 +192,7 @@ impl World {
                 max_notification_ms: 5000,
                 reconfig: self.plan.reconfig,
                 observer,
+                observer_logs: self.plan.observers_log,
                 observer_master_port: if self.plan.masters { 2889 } else { 0 },
                 history_entries: self.plan.history_entries,
                 seed: choice,
@@ -853,7 +854,13 @@ impl World {
                 }
             }
             Said::AckEpoch(_, false) => self.mark("an ACKEPOCH that tells only a position"),
-            Said::AckHistory(epoch) => check::disk::acknowledges_history(disk, epoch)?,
+            Said::AckHistory(epoch) => {
+                let role = self.servers[s].process.as_ref().map(|process| process.role);
+                let observes = matches!(role, Some(Role::Observing { .. }));
+                if self.plan.observers_log || !observes {
+                    check::disk::acknowledges_history(disk, epoch)?;
+                }
+            }
             Said::Ack(zxid) => check::disk::acknowledges(disk, zxid)?,
             Said::Activate(zxid, designated) => {
                 self.mark("a reconfiguration");
