@@ -1,6 +1,8 @@
 """What an ensemble must do, whatever its members are. Each check leaves the ensemble whole."""
 
+import itertools
 import os
+import re
 import threading
 import time
 
@@ -373,7 +375,16 @@ def long_behind(ensemble):
     """A follower that was away for longer than the others keep their logs: they have purged, at their start."""
     ensemble.again()
     member = ensemble.followers()[0]
-    leader, _ = missing(ensemble, member, 700)
+    lacks = ensemble.level()
+    member.kill()
+    leader = ensemble.whole()
+    batches = itertools.count()
+
+    def snapshots_behind():
+        # Writes may be faster than snapshots.
+        fill(leader, "/long-behind-%x-%d" % (lacks, next(batches)), 100)
+        return all(sum(zxid > lacks for zxid in numbers(other, "snapshot.")) >= 5 for other in ensemble.running())
+    eventually(snapshots_behind, "more snapshots behind 0x%x than are kept" % lacks)
     for other in ensemble.running():
         other.stop()
     for other in ensemble.members:
@@ -381,7 +392,7 @@ def long_behind(ensemble):
             other.settings["autopurge.purgeInterval"] = "1"
     leader = without(ensemble, member)
     # Of the logs only those stay that three snapshots need.
-    eventually(lambda: all(first_log(other) > 0x100000001 for other in ensemble.running()), "a purge")
+    eventually(lambda: all(min(numbers(other, "log."), default=0) > lacks for other in ensemble.running()), "a purge")
     since = leader.log_size()
     ensemble.start(member)
     ensemble.whole()
@@ -390,9 +401,10 @@ def long_behind(ensemble):
     same_trees(ensemble)
 
 
-def first_log(member):
+def numbers(member, prefix):
+    """The zxids in the names of its logs or snapshots."""
     names = os.listdir(os.path.join(member.data, "version-2"))
-    return min((int(name[4:], 16) for name in names if name.startswith("log.")), default=0)
+    return [int(name[len(prefix):], 16) for name in names if re.fullmatch(re.escape(prefix) + "[0-9a-f]+", name)]
 
 
 def tail_of(ensemble, path):
