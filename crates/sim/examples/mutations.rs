@@ -3,6 +3,7 @@
 //! `mutations [--seeds N]`: at most N seeds for each guard (2000). Needs the feature `mutations`.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zooid_sim::ensemble::scenarios::{Guard, SCENARIOS, WATCHED, scenario};
 use zooid_sim::ensemble::world::Tally;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let mut missed = if only.is_empty() { scenarios() } else { 0 };
     println!("{:<34} {:>8} {:>6}  found as", "guard", "scenario", "seeds");
+    let mut watched = Vec::new();
     for (guard, scenarios) in WATCHED {
         let name = match guard {
             #[cfg(feature = "mutations")]
@@ -34,24 +36,30 @@ fn main() -> ExitCode {
             }
             Guard::Driver(guard) => format!("{guard:?}"),
         };
-        if !name.contains(&only) {
-            continue;
+        if name.contains(&only) {
+            watched.extend(
+                scenarios
+                    .iter()
+                    .map(|number| (name.clone(), guard, *number)),
+            );
         }
-        for number in *scenarios {
-            let scenario = scenario(*number);
-            let found = (1..=seeds).find_map(|seed| {
-                let why = scenario.run(seed, Some(*guard)).failure?;
-                Some((seed, why))
-            });
-            match found {
-                Some((seed, why)) => {
-                    let why = why.lines().next().unwrap_or_default().to_owned();
-                    println!("{name:<34} {number:>8} {seed:>6}  {why}");
-                }
-                None => {
-                    missed += 1;
-                    println!("{name:<34} {number:>8} {:>6}  NOT FOUND", "-");
-                }
+    }
+    let found = on_all_processors(&watched, |(_, guard, number)| {
+        let scenario = scenario(*number);
+        (1..=seeds).find_map(|seed| {
+            let why = scenario.run(seed, Some(**guard)).failure?;
+            Some((seed, why))
+        })
+    });
+    for ((name, _, number), found) in watched.iter().zip(found) {
+        match found {
+            Some((seed, why)) => {
+                let why = why.lines().next().unwrap_or_default();
+                println!("{name:<34} {number:>8} {seed:>6}  {why}");
+            }
+            None => {
+                missed += 1;
+                println!("{name:<34} {number:>8} {:>6}  NOT FOUND", "-");
             }
         }
     }
@@ -69,7 +77,7 @@ const MIXED_SEEDS: u64 = 6;
 /// Every scenario with all guards: how many fail, or do not see what they are for.
 fn scenarios() -> usize {
     let mut failed = 0;
-    for scenario in SCENARIOS {
+    let outcomes = on_all_processors(SCENARIOS, |scenario| {
         let mut tally = Tally::default();
         let mut failures = Vec::new();
         for seed in 1..=SEEDS {
@@ -87,6 +95,9 @@ fn scenarios() -> usize {
                     .map(|why| format!("with members of Java, seed {seed}: {why}")),
             );
         }
+        (tally, mixed, failures)
+    });
+    for (scenario, (tally, mixed, mut failures)) in SCENARIOS.iter().zip(outcomes) {
         let unseen = scenario
             .marks
             .iter()
@@ -108,4 +119,33 @@ fn scenarios() -> usize {
         failed += usize::from(!failures.is_empty());
     }
     failed
+}
+
+/// Runs the jobs, as many at a time as there are processors; what they return, in their order.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "each run is in one thread and repeatable"
+)]
+fn on_all_processors<J: Sync, R: Send>(jobs: &[J], run: impl Fn(&J) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(at) else {
+                return done;
+            };
+            done.push((at, run(job)));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let ended = running.into_iter();
+        ended
+            .flat_map(|worker| worker.join().expect("a run tells its panics"))
+            .collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
