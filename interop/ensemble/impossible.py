@@ -8,7 +8,7 @@ import struct
 import subprocess
 import zlib
 
-from members import DEADLINE_S, ZOOID, require, same, wire
+from members import DEADLINE_S, ZOOID, eventually, require, same, wire
 
 CHECKS = []
 
@@ -113,8 +113,13 @@ def impossible_data(ensemble):
     client = leader.client()
     path = "/impossible-%x" % client.id
     client.create(path, b"")
-    # Several logs.
-    client.pipeline([(wire.SET, wire.set_data(path, b"%d" % at)) for at in range(500)])
+    begin = leader.zxid()
+
+    def several_logs():
+        # A new one begins with a snapshot, and writes may be faster.
+        client.pipeline([(wire.SET, wire.set_data(path, b"%d" % at)) for at in range(100)])
+        return sum(int(log.rpartition(".")[2], 16) > begin for log in files(member, "log.")) > 2
+    eventually(several_logs, "several logs of %r" % member)
     client.set(path, TAMPERED[0])
     ensemble.level()
     # No transaction of another session behind it on this member.
