@@ -102,6 +102,8 @@ pub struct WriteRequest {
 pub struct Progress {
     /// Bytes of the input that are done with.
     pub consumed: usize,
+    /// Bytes of the output that are events of watches.
+    pub event_bytes: usize,
     /// What to do now.
     pub next: Next,
 }
@@ -175,6 +177,8 @@ pub struct Conn {
     unanswered: usize,
     /// Reads answered and not counted yet: nobody looks before their replies leave.
     reads: u64,
+    /// Bytes of events in the output of this turn.
+    event_bytes: usize,
     ids: Arc<[Id<'static>]>,
 }
 
@@ -206,6 +210,7 @@ impl Conn {
             timeout_ms: 0,
             unanswered: 0,
             reads: 0,
+            event_bytes: 0,
             ids,
         }
     }
@@ -288,7 +293,11 @@ impl Conn {
                 .stats
                 .reads(self.link.id, std::mem::take(&mut self.reads));
         }
-        Progress { consumed, next }
+        Progress {
+            consumed,
+            event_bytes: std::mem::take(&mut self.event_bytes),
+            next,
+        }
     }
 
     /// Called once when the connection is gone.
@@ -314,6 +323,7 @@ impl Conn {
         self.unanswered -= mailbox.answered.len();
         let sent = mailbox.answered.len() as u64 + mailbox.events;
         bump(&self.link.counters.sent, mailbox.events);
+        self.event_bytes += mailbox.event_bytes;
         for answered in &mailbox.answered {
             self.link.counters.answered(answered, now.mono_ms);
             let latency_ms = (now.mono_ms - answered.received_ms).max(0);

@@ -730,6 +730,7 @@ impl Core {
             bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
             let wake = link.post(|mailbox| {
                 mailbox.events += 1;
+                mailbox.event_bytes += frame.len();
                 mailbox.frames.extend_from_slice(&frame);
             });
             self.woken.extend(wake.then(|| link.clone()));

@@ -47,6 +47,8 @@ pub struct Mailbox {
     pub frames: Vec<u8>,
     /// Events among the frames.
     pub events: u64,
+    /// Bytes of the frames that they are.
+    pub event_bytes: usize,
     /// Requests that were answered.
     pub answered: Vec<Answered>,
     /// The session that the connection has from now on.

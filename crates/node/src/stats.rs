@@ -73,7 +73,7 @@ struct Stripe {
     /// One more than the shortest latency, so that 0 means none.
     latency_min_plus_1: AtomicI64,
     latency_max_ms: AtomicI64,
-    sent_bytes: AtomicU64,
+    reply_bytes: AtomicU64,
     /// One more than the shortest replies that left together, so that 0 means none.
     response_min_plus_1: AtomicI64,
     response_max: AtomicI64,
@@ -98,8 +98,8 @@ pub struct Totals {
     pub latency_sum_ms: i64,
     /// Number of latencies.
     pub latency_count: i64,
-    /// Bytes sent.
-    pub sent_bytes: u64,
+    /// Bytes sent, but for events of watches.
+    pub reply_bytes: u64,
     /// Bytes of replies that left together: the last, -1 before the first,
     pub response_last: i64,
     /// the shortest,
@@ -136,11 +136,13 @@ impl Stats {
         self.stripe(conn).sent.fetch_add(packets, Ordering::Relaxed);
     }
 
-    /// Notes bytes that leave on a connection together.
-    pub fn sent_bytes(&self, conn: u64, bytes: usize) {
+    /// Notes bytes that leave on a connection together, and how many of them are events.
+    pub fn sent_bytes(&self, conn: u64, bytes: usize, event_bytes: usize) {
         let stripe = self.stripe(conn);
+        // Counted as it is shown: the difference of two counters could fall in between.
+        let replies = bytes.saturating_sub(event_bytes) as u64;
+        stripe.reply_bytes.fetch_add(replies, Ordering::Relaxed);
         let bytes = bytes as i64;
-        stripe.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         // Locked instructions are dear, and most replies are as long as others.
         let last = &self.events.last_response.0;
         if last.load(Ordering::Relaxed) != bytes {
@@ -212,7 +214,7 @@ impl Stats {
             totals.latency_count += stripe.latency_count.load(Ordering::Relaxed);
             let max = stripe.latency_max_ms.load(Ordering::Relaxed);
             totals.latency_max_ms = totals.latency_max_ms.max(max);
-            totals.sent_bytes += stripe.sent_bytes.load(Ordering::Relaxed);
+            totals.reply_bytes += stripe.reply_bytes.load(Ordering::Relaxed);
             let min = stripe.response_min_plus_1.load(Ordering::Relaxed);
             if min > 0 {
                 let max = stripe.response_max.load(Ordering::Relaxed);
@@ -269,7 +271,7 @@ impl Stats {
             stripe.latency_count.store(0, Ordering::Relaxed);
             stripe.latency_min_plus_1.store(0, Ordering::Relaxed);
             stripe.latency_max_ms.store(0, Ordering::Relaxed);
-            stripe.sent_bytes.store(0, Ordering::Relaxed);
+            stripe.reply_bytes.store(0, Ordering::Relaxed);
             stripe.response_min_plus_1.store(0, Ordering::Relaxed);
             stripe.response_max.store(0, Ordering::Relaxed);
         }
@@ -463,16 +465,16 @@ mod tests {
             (4, 8, 3)
         );
         assert_eq!(totals.latency_count, 3);
-        stats.sent_bytes(1, 20);
-        stats.sent_bytes(2, 70);
-        stats.sent_bytes(1, 30);
+        stats.sent_bytes(1, 20, 0);
+        stats.sent_bytes(2, 70, 40);
+        stats.sent_bytes(1, 30, 30);
         let totals = stats.totals();
         let response = (
             totals.response_last,
             totals.response_min,
             totals.response_max,
         );
-        assert_eq!((response, totals.sent_bytes), ((30, 20, 70), 120));
+        assert_eq!((response, totals.reply_bytes), ((30, 20, 70), 50));
         stats.reset();
         assert_eq!(stats.totals(), nothing);
     }

@@ -11,7 +11,7 @@ use crate::run::StartError;
 use crate::state::{CoreInput, Seen};
 use disk::MemberDisk;
 use members::Ports;
-use net::{LinkHandle, Net, PeerEvent};
+use net::{About, LinkHandle, Net, PeerEvent};
 use parking_lot::Mutex;
 use remarks::Remarks;
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +142,7 @@ pub struct Runner {
     settings: Settings,
     links: BTreeMap<ConnId, LinkHandle>,
     /// The last one that is gone: what comes of that is told with its address.
-    gone: Option<(ConnId, LinkHandle)>,
+    gone: Option<(ConnId, About)>,
     remarks: Remarks,
     /// Connections that are being opened and still wanted.
     dialing: BTreeSet<ConnId>,
@@ -253,7 +253,7 @@ impl Runner {
                         let Some(link) = self.links.get_mut(&conn) else {
                             return Ok(());
                         };
-                        link.keep_first(bytes);
+                        link.about.keep_first(bytes);
                         let input = Input::Received { conn, bytes };
                         self.member.input(input, now);
                         drop(permit);
@@ -374,24 +374,28 @@ impl Runner {
 impl Runner {
     /// A connection is gone, if it was there.
     fn take_link(&mut self, conn: ConnId) -> bool {
-        self.gone = self.links.remove(&conn).map(|link| (conn, link));
-        self.gone.is_some()
+        let Some(link) = self.links.remove(&conn) else {
+            return false;
+        };
+        self.gone = Some((conn, link.cut()));
+        true
     }
 
-    /// A connection that is there, or has just gone.
-    fn link(&self, conn: ConnId) -> Option<&LinkHandle> {
+    /// What is known of a connection that is there, or has just gone.
+    fn about(&self, conn: ConnId) -> Option<&About> {
         let gone = self.gone.as_ref().filter(|gone| gone.0 == conn);
-        self.links.get(&conn).or(gone.map(|gone| &gone.1))
+        let link = self.links.get(&conn).map(|link| &link.about);
+        link.or(gone.map(|gone| &gone.1))
     }
 
     /// Tells operators of a connection, if it is time to.
     fn remark(&mut self, conn: ConnId, sid: Option<Sid>, mut what: String) {
-        let peer = match self.link(conn) {
-            Some(link) => {
-                if let Some(who) = remarks::name(&link.first) {
+        let peer = match self.about(conn) {
+            Some(about) => {
+                if let Some(who) = remarks::name(&about.first) {
                     what = format!("{what}: looks like {who}");
                 }
-                link.peer()
+                about.peer()
             }
             None => "a member".to_owned(),
         };
@@ -403,13 +407,13 @@ impl Runner {
 
     /// One line for each learner that was brought to where this server is, or was not.
     fn brought_up(&self, report: &SyncReport) {
-        let link = self.link(report.conn);
-        let fed = link.map_or(0, LinkHandle::fed);
+        let about = self.about(report.conn);
+        let fed = about.map_or(0, About::fed);
         let back_to = report.back_to.map(|zxid| format!("0x{zxid:x}"));
         tracing::info!(
             learner = report.learner,
             observer = report.observer,
-            peer = link.map(|link| tracing::field::display(link.peer())),
+            peer = about.map(|about| tracing::field::display(about.peer())),
             from = format_args!("0x{:x}", report.from),
             back_to = back_to.map(tracing::field::display),
             to = format_args!("0x{:x}", report.to),

@@ -236,7 +236,7 @@ async fn serve_in(
         snapshots.start_in_background();
     }
 
-    let listener = listen(&config, port)?;
+    let listener = listen(&config, port).await?;
     let (core_inbox, inputs) = unbounded_channel();
     let disk_stats = Arc::new(DiskStats::default());
     let writer = LogWriter::new(
@@ -284,15 +284,15 @@ async fn serve_in(
             // Epochs without a snapshot: whatever was promised and logged is gone.
             boot.may_have_lost_data |= is_new && had_epochs;
             let members = config.membership.clone().unwrap_or_default();
-            let several = members.members.values().any(|one| one.addresses.len() > 1);
-            let reachability_ms = member.reachability_ms.filter(|_| several);
             let net = Net {
                 core: core_inbox.clone(),
                 shared: shared.clone(),
                 dirs: dirs.clone(),
                 files: files.clone(),
                 keep_alive: member.keep_alive,
-                reachability: reachability_ms.map(|ms| Duration::from_millis(u64::from(ms))),
+                reachability: (member.reachability_ms)
+                    .map(|ms| Duration::from_millis(u64::from(ms))),
+                several: Arc::default(),
             };
             let client = ClientAddress {
                 host: config
@@ -435,9 +435,10 @@ fn release(locks: DirLocks) {
     drop(locks);
 }
 
-fn listen(config: &Config, port: u16) -> Result<TcpListener, StartError> {
+async fn listen(config: &Config, port: u16) -> Result<TcpListener, StartError> {
     let host = config.client_port_address.as_deref();
-    clients::listen(host, port, config.client_port_listen_backlog).map_err(|source| {
+    let listener = clients::listen(host, port, config.client_port_listen_backlog).await;
+    listener.map_err(|source| {
         let hint = match source.kind() {
             std::io::ErrorKind::AddrInUse => {
                 "; another server uses the port: choose one with --client-port or clientPort"

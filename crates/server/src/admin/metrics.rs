@@ -239,7 +239,7 @@ metrics! {
     Gauges quota_bytes_usage_per_namespace, |ask| quotas(ask, STATS, QuotaStats::bytes), "Bytes that count for quotas.";
 
     Counter bytes_received_count, |server| server.shared.stats.totals().received_bytes, "Bytes of packets received.";
-    Counter response_bytes, response_bytes, "Bytes of replies.";
+    Counter response_bytes, |server| server.shared.stats.totals().reply_bytes, "Bytes of replies.";
     Counter watch_bytes, |server| event(&server.shared.stats.events.watch_bytes), "Bytes of events of watches.";
     Counter connection_rejected, |server| event(&server.shared.stats.events.connections_rejected), "Connections closed because there were too many.";
     Counter sessionless_connections_expired, |server| event(&server.shared.stats.events.sessionless_expired), "Connections closed because they opened no session.";
@@ -369,13 +369,6 @@ fn none(_: &Server) -> u64 {
 
 fn event(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
-}
-
-/// All that was sent, but for events.
-fn response_bytes(server: &Server) -> u64 {
-    let events = event(&server.shared.stats.events.watch_bytes);
-    let sent = server.shared.stats.totals().sent_bytes;
-    sent.saturating_sub(events)
 }
 
 /// All of them 0: a read is answered in the step that takes it from its connection.

@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use zooid_config::{ClientAddress, EnsembleConfig, Membership, Role, with_dynamic_file};
@@ -174,6 +173,7 @@ impl Ports {
             client,
             moves,
         };
+        ports.count_addresses(membership);
         for place in ports.places(membership) {
             ports.accept(place, ensemble.bind_attempts);
         }
@@ -182,8 +182,9 @@ impl Ports {
 
     fn accept(&mut self, place: Place, attempts: Option<u32>) {
         let (net, next) = (self.net.clone(), self.next.clone());
-        let first = net::listen(place.1.as_deref(), place.2);
-        let accepting = accept(net, place.clone(), next, first, attempts);
+        // Java's follower elects anew and tries again, without end, when observers cannot come to it.
+        let attempts = attempts.filter(|_| place.0 != Port::ObserverMaster);
+        let accepting = accept(net, place.clone(), next, attempts);
         let accepting = tokio::spawn(accepting).abort_handle();
         self.open.insert(place, accepting);
     }
@@ -202,6 +203,7 @@ impl Ports {
     /// Follows the own line of a new list of members. Connections stay. A server that is not in the
     /// list keeps its ports: it still follows the leader.
     pub fn follow(&mut self, membership: &Membership) {
+        self.count_addresses(membership);
         let Some(own) = membership.members.get(&self.sid) else {
             return;
         };
@@ -225,6 +227,13 @@ impl Ports {
                 self.accept(place, None);
             }
         }
+    }
+
+    /// What is opened from now on is watched if there is another address to try.
+    fn count_addresses(&self, membership: &Membership) {
+        let mut members = membership.members.values();
+        let several = members.any(|one| one.addresses.len() > 1);
+        self.net.several.store(several, Ordering::Relaxed);
     }
 
     fn places(&self, membership: &Membership) -> Vec<Place> {
@@ -251,17 +260,10 @@ fn host_of(place: &Place) -> &str {
 }
 
 /// Accepts members at an address as soon as it is to be had. `attempts` counts the first one with.
-async fn accept(
-    net: Net,
-    place: Place,
-    next: Arc<AtomicUsize>,
-    first: io::Result<TcpListener>,
-    attempts: Option<u32>,
-) {
-    let mut listener = first;
+async fn accept(net: Net, place: Place, next: Arc<AtomicUsize>, attempts: Option<u32>) {
     let mut made = 1;
     loop {
-        let error = match listener {
+        let error = match net::listen(place.1.as_deref(), place.2).await {
             Ok(listener) => return net.accept(listener, place.0, next).await,
             Err(error) => error,
         };
@@ -281,13 +283,14 @@ async fn accept(
         }
         tokio::time::sleep(TRY_AGAIN).await;
         made = made.saturating_add(1);
-        listener = net::listen(place.1.as_deref(), place.2);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ensemble::net::PeerEvent;
+    use tokio::io::AsyncReadExt;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
     use zooid_config::{Config, Sources};
     use zooid_node::{Now, Shared};
@@ -341,6 +344,7 @@ mod tests {
             files: Arc::new(OsFiles),
             keep_alive: false,
             reachability: None,
+            several: Arc::default(),
         };
         let client = ClientAddress {
             host: "0.0.0.0".into(),
@@ -362,6 +366,21 @@ mod tests {
     /// One that is free, most probably.
     fn free(host: &str) -> u16 {
         taken(host).1
+    }
+
+    /// Connects until this member, and no other program that took the port meanwhile, has accepted.
+    async fn reached(host: &str, port: u16, inputs: &mut UnboundedReceiver<CoreInput>) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            let _connected = tokio::net::TcpStream::connect((host, port)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            match inputs.try_recv() {
+                Ok(CoreInput::Peer(_)) => return,
+                Ok(CoreInput::PortGivenUp(place, error)) => panic!("{place:?}: {error}"),
+                Ok(_) => panic!("only ports are open"),
+                Err(_) => assert!(tokio::time::Instant::now() < deadline, "not accepted"),
+            }
+        }
     }
 
     async fn given_up(ports: &mut Ports, inputs: &mut UnboundedReceiver<CoreInput>) -> Option<u8> {
@@ -396,8 +415,7 @@ mod tests {
             free("127.0.0.1")
         ));
         assert_eq!(given_up(&mut ports, &mut inputs).await, None);
-        let reached = tokio::net::TcpStream::connect(("127.0.0.2", e)).await;
-        assert!(reached.is_ok());
+        reached("127.0.0.2", e, &mut inputs).await;
     }
 
     #[tokio::test]
@@ -405,16 +423,61 @@ mod tests {
         let (held, port) = taken("127.0.0.1");
         let line = format!("server.1=127.0.0.1:{}:{port}", free("127.0.0.1"));
         let (ports, mut inputs) = ports(&format!("{line}\nelectionPortBindRetry=0"));
+        // The first attempt needs no more than its turn: the address is none to be looked up.
+        tokio::task::yield_now().await;
         drop(held);
-        while tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let accepted = inputs.recv().await;
-        assert!(matches!(accepted, Some(CoreInput::Peer(_))));
+        reached("127.0.0.1", port, &mut inputs).await;
         drop(ports);
+    }
+
+    #[tokio::test]
+    async fn a_port_for_observers_does_not_end_a_voter() {
+        // An address that no other test uses: none takes what is to be free here.
+        let host = "127.0.0.3";
+        let ((held, port), (for_q, q), (for_e, e)) = (taken(host), taken(host), taken(host));
+        drop((for_q, for_e));
+        let (ports, mut inputs) = ports(&format!(
+            "server.1={host}:{q}:{e}\nelectionPortBindRetry=1\nobserverMasterPort={port}"
+        ));
+        tokio::task::yield_now().await;
+        drop(held);
+        reached(host, port, &mut inputs).await;
+        drop(ports);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_peer_goes_with_its_connection() {
+        let host = "127.0.0.4";
+        let ((for_q, q), (for_e, e)) = (taken(host), taken(host));
+        drop((for_q, for_e));
+        let (_ports, mut inputs) = ports(&format!("server.1={host}:{q}:{e}"));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let mut peer = loop {
+            match tokio::net::TcpStream::connect((host, q)).await {
+                Ok(peer) => break peer,
+                Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let Some(CoreInput::Peer(PeerEvent::Accepted(_, _, handle))) = inputs.recv().await else {
+            panic!("the peer is accepted");
+        };
+        const MUCH: usize = 64 << 20;
+        handle.send(vec![0; MUCH]);
+        // Of a connection that is gone the core keeps this, for as long as it likes.
+        let about = handle.cut();
+        let reading = async {
+            let (mut all, mut buffer) = (0, vec![0; 1 << 20]);
+            loop {
+                match peer.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return all,
+                    Ok(read) => all += read,
+                }
+            }
+        };
+        let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
+        assert!(read.expect("the connection is closed") < MUCH);
+        assert!(about.peer().contains("quorum port"));
     }
 
     #[test]
@@ -422,7 +485,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
         let _entered = runtime.enter();
-        let line = "server.1=127.0.0.1:28881:38881|127.0.0.2:28882:38882";
+        // Nobody connects, and a port that is taken is tried again: any will do.
+        let line = "server.1=127.0.0.1:61881:61883|127.0.0.2:61882:61884";
         let places = |lines: &str| {
             let (ports, _) = ports(&format!("{line}\n{lines}"));
             let places = ports.open.keys().map(|place| place.2);
@@ -430,7 +494,7 @@ mod tests {
             places.sort_unstable();
             places
         };
-        let all = [28_881, 28_882, 38_881, 38_882];
+        let all = [61_881, 61_882, 61_883, 61_884];
         assert_eq!(places(""), all);
         assert_eq!(places("quorumListenOnAllIPs=true"), all);
     }

@@ -7,7 +7,7 @@ use crate::state::CoreInput;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -65,6 +65,14 @@ pub struct LinkHandle {
     queued: Arc<AtomicUsize>,
     max_queued: usize,
     reader: AbortHandle,
+    writer: AbortHandle,
+    /// Who is at the other end.
+    pub(super) about: About,
+}
+
+/// What is known of a connection. It may outlive it.
+#[derive(Clone)]
+pub struct About {
     port: Port,
     peer: Option<SocketAddr>,
     /// Bytes of states and logs that have left.
@@ -100,6 +108,25 @@ impl LinkHandle {
         let _ = self.jobs.send(Job::Log { after, upto });
     }
 
+    /// Closes the connection behind what was sent.
+    pub fn close(&self) {
+        let _ = self.jobs.send(Job::Close);
+    }
+
+    /// Ends the connection at once: what waits for a peer that is gone, or does not read, goes with it.
+    pub fn cut(self) -> About {
+        self.writer.abort();
+        self.about.clone()
+    }
+}
+
+impl Drop for LinkHandle {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+impl About {
     /// Who is at the other end, and on which port.
     pub fn peer(&self) -> String {
         let port = match self.port {
@@ -126,17 +153,6 @@ impl LinkHandle {
                 .extend_from_slice(&bytes[..room.min(bytes.len())]);
         }
     }
-
-    /// Closes the connection behind what was sent.
-    pub fn close(&self) {
-        let _ = self.jobs.send(Job::Close);
-    }
-}
-
-impl Drop for LinkHandle {
-    fn drop(&mut self) {
-        self.reader.abort();
-    }
 }
 
 /// What connections need of the server.
@@ -155,6 +171,8 @@ pub struct Net {
     /// How long what is sent on such a connection may be without an answer of the other machine before
     /// it is closed, so that another address is tried. `None`: as the system has it.
     pub reachability: Option<Duration>,
+    /// Whether a member has several addresses now: otherwise there is none to try.
+    pub several: Arc<AtomicBool>,
 }
 
 impl Net {
@@ -208,7 +226,9 @@ impl Net {
         port: Port,
         event: impl FnOnce(LinkHandle) -> PeerEvent,
     ) {
-        prepare(&stream, port, self.keep_alive, self.reachability);
+        let several = self.several.load(Ordering::Relaxed);
+        let reachability = self.reachability.filter(|_| several);
+        prepare(&stream, port, self.keep_alive, reachability);
         let peer = stream.peer_addr().ok();
         let (from, to) = stream.into_split();
         let (jobs, inbox) = unbounded_channel();
@@ -222,26 +242,32 @@ impl Net {
             net.read(from, conn).await;
             net.tell(PeerEvent::Closed(conn));
         });
+        // The writer has nothing to do, or to tell, before the core gives it something.
+        let net = self.clone();
+        let (waiting, leaving) = (queued.clone(), fed.clone());
+        let writer = tokio::spawn(async move {
+            if net.write(to, inbox, &waiting, &leaving).await.is_err() {
+                net.tell(PeerEvent::Closed(conn));
+            }
+        });
         let handle = LinkHandle {
             jobs,
-            queued: queued.clone(),
+            queued,
             max_queued: match port {
                 Port::Election => MAX_QUEUED_VOTES,
                 Port::Quorum | Port::ObserverMaster => MAX_QUEUED_BYTES,
             },
             reader: reader.abort_handle(),
-            port,
-            peer,
-            fed: fed.clone(),
-            first: Vec::new(),
+            writer: writer.abort_handle(),
+            about: About {
+                port,
+                peer,
+                fed,
+                first: Vec::new(),
+            },
         };
         self.tell(event(handle));
         let _ = known.send(());
-        tokio::spawn(async move {
-            if self.write(to, inbox, &queued, &fed).await.is_err() {
-                self.tell(PeerEvent::Closed(conn));
-            }
-        });
     }
 
     async fn read(&self, mut from: OwnedReadHalf, conn: ConnId) {
@@ -441,8 +467,8 @@ where
 }
 
 /// Opens a port for members.
-pub fn listen(host: Option<&str>, port: u16) -> io::Result<TcpListener> {
-    clients::listen(host, port, 0)
+pub async fn listen(host: Option<&str>, port: u16) -> io::Result<TcpListener> {
+    clients::listen(host, port, 0).await
 }
 
 #[cfg(test)]

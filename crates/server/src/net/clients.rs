@@ -52,7 +52,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Opens the client port. Without an address it is open on all, of both families where the
 /// machine has both.
-pub fn listen(address: Option<&str>, port: u16, backlog: i32) -> io::Result<TcpListener> {
+pub async fn listen(address: Option<&str>, port: u16, backlog: i32) -> io::Result<TcpListener> {
     let backlog = if backlog > 0 {
         backlog
     } else {
@@ -61,9 +61,8 @@ pub fn listen(address: Option<&str>, port: u16, backlog: i32) -> io::Result<TcpL
     let listener = match address {
         Some(host) => {
             let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            let addresses = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))?;
-            addresses
-                .into_iter()
+            let addresses = tokio::net::lookup_host((host, port)).await?;
+            { addresses }
                 .find_map(|address| open(address, backlog).map_err(|error| last = error).ok())
                 .ok_or(last)?
         }
@@ -146,7 +145,7 @@ async fn listen_anew(old: TcpListener, to: &ClientAddress, backlog: i32) -> TcpL
     let before = old.local_addr();
     let mut old = Some(old);
     loop {
-        match (listen(host, to.port, backlog), old.take()) {
+        match (listen(host, to.port, backlog).await, old.take()) {
             (Ok(listener), _) => {
                 tracing::info!(
                     host = to.host,
@@ -359,7 +358,8 @@ async fn drive(
         input.advance(progress.consumed);
         if !output.is_empty() && !ends_now(&progress.next) {
             let closing = matches!(&progress.next, Next::Close(_));
-            server.shared.stats.sent_bytes(conn.link().id, output.len());
+            let stats = &server.shared.stats;
+            stats.sent_bytes(conn.link().id, output.len(), progress.event_bytes);
             send(stream, &output, conn, server.clock, notify, closing).await?;
             output.clear();
             if output.capacity() > KEEP_BUFFER {
@@ -552,7 +552,7 @@ mod tests {
 
     #[tokio::test]
     async fn accepted_connections_send_at_once() {
-        let listener = listen(Some("127.0.0.1"), 0, 0).unwrap();
+        let listener = listen(Some("127.0.0.1"), 0, 0).await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address);
         let (accepted, client) = tokio::join!(listener.accept(), client);
