@@ -30,8 +30,10 @@ var (
 	root                  string
 	ending                atomic.Bool
 	writes, events, locks atomic.Int64
-	gapNs                 atomic.Int64
-	open                  = zk.WorldACL(zk.PermAll)
+	// Nodes that the library left behind, see sweep.
+	swept atomic.Int64
+	gapNs atomic.Int64
+	open  = zk.WorldACL(zk.PermAll)
 )
 
 func fail(format string, words ...any) {
@@ -324,9 +326,69 @@ func (s *session) lock() {
 	}
 }
 
+// lockers returns the owners of the nodes of the lock, the first in turn first, and their paths.
+func (s *session) lockers() (owners []int64, paths []string) {
+	names := s.names(root + "/lock")
+	turn := func(name string) string { return name[strings.LastIndex(name, "-")+1:] }
+	sort.Slice(names, func(a, b int) bool { return turn(names[a]) < turn(names[b]) })
+	for _, name := range names {
+		path := root + "/lock/" + name
+		sure(func() error {
+			_, stat, err := s.Exists(path)
+			if err == nil && stat.EphemeralOwner != 0 {
+				owners, paths = append(owners, stat.EphemeralOwner), append(paths, path)
+			}
+			return err
+		})
+	}
+	return
+}
+
+// sweep frees lockers that wait for themselves. The library looks for the node of a create without an answer once, and
+// without a sync; when that node comes a moment later, it has made a second one, and waits for the first for ever.
+func (s *session) sweep(end chan struct{}) {
+	before, still := int64(-1), 0
+	for {
+		select {
+		case <-end:
+			end <- struct{}{}
+			return
+		case <-time.After(time.Second):
+		}
+		now := locks.Load()
+		if now != before || inside.Load() != 0 {
+			before, still = now, 0
+			continue
+		}
+		if still++; still < 3 {
+			continue
+		}
+		s.settled()
+		owners, paths := s.lockers()
+		if locks.Load() == now && inside.Load() == 0 && len(owners) > 1 && contains(owners[1:], owners[0]) {
+			sure(func() error {
+				if err := s.Delete(paths[0], -1); !errors.Is(err, zk.ErrNoNode) {
+					return err
+				}
+				return nil
+			})
+			swept.Add(1)
+		}
+	}
+}
+
+func contains(all []int64, one int64) bool {
+	for _, each := range all {
+		if each == one {
+			return true
+		}
+	}
+	return false
+}
+
 func said(gap int64) string {
-	return fmt.Sprintf("writes=%d events=%d locks=%d gap_ms=%d", writes.Load(), events.Load(), locks.Load(),
-		gap/int64(time.Millisecond))
+	return fmt.Sprintf("writes=%d events=%d locks=%d swept=%d gap_ms=%d", writes.Load(), events.Load(), locks.Load(),
+		swept.Load(), gap/int64(time.Millisecond))
 }
 
 func main() {
@@ -354,6 +416,8 @@ func main() {
 			done <- struct{}{}
 		}(work)
 	}
+	sweeping := make(chan struct{})
+	go watcher.sweep(sweeping)
 	fmt.Println("ready")
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() && orders.Text() != "end" {
@@ -364,9 +428,12 @@ func main() {
 		select {
 		case <-done:
 		case <-time.After(patience):
-			fail("a client hangs")
+			owners, paths := writer.lockers()
+			fail("a client hangs; the lock has %v of %x", paths, owners)
 		}
 	}
+	sweeping <- struct{}{}
+	<-sweeping
 	count.settle()
 	look.settle()
 	watcher.settled()

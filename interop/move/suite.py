@@ -39,8 +39,9 @@ class Gaps:
         self.moves += steps
         found = move.report()
         return "the longest gap of a planned step %.2f s; %s" % (longest(steps), "; ".join(
-            "%s %d writes, %d events, %d locks, longest gap %.2f s" % (
-                name, each["writes"], each["events"], each["locks"], each["gap_ms"] / 1000)
+            "%s %d writes, %d events, %d locks%s, longest gap %.2f s" % (
+                name, each["writes"], each["events"], each["locks"],
+                " (%d left behind by the library)" % each["swept"] if each.get("swept") else "", each["gap_ms"] / 1000)
             for name, each in found.items()))
 
     def said(self):

@@ -187,6 +187,9 @@ async fn serve_in(
     }
     let locks = lock(dirs, &*files, config.datadir_autocreate)?;
     let opened = open_data(files.clone(), dirs, &config, &node_settings).await?;
+    if config.ensemble.is_some() && !matches!(opened.recovered.base, Base::New) {
+        load_epochs(&*files, dirs, opened.recovered.last_zxid)?;
+    }
     // Not before: a start that is refused leaves the directory as it is.
     for left in dirs.remove_unfinished(&*files)? {
         tracing::info!(file = %left.display(), "removed what a crash left unfinished");
