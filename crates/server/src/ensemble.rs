@@ -51,7 +51,7 @@ const CONNECT_RETRY_MS: u64 = 25;
 
 /// How long a leader that refuses must be without a connection for votes to be taken for one that has
 /// ended, ms. A busy Java server calls back within that time.
-const LEADER_DOWN_MS: u64 = 150;
+const LEADER_DOWN_MS: u64 = 1000;
 
 /// How often what operators see is brought up to date, ms.
 const SHOW_EVERY_MS: i64 = 50;
