@@ -140,6 +140,11 @@ impl Core {
         own.is_some_and(|own| own.role == MemberRole::Observer)
     }
 
+    /// Whether this server votes, or would in a list that was proposed: its word may count then.
+    pub(crate) fn shall_vote(&self) -> bool {
+        !self.is_observer() || self.last_seen().is_voter(self.params.sid)
+    }
+
     /// Opens a connection to a server that tells what is committed.
     pub(crate) fn dial_master(&mut self, sid: Sid, port: Port, timeout_ms: u64) -> ConnId {
         let member = self.committed.member(sid);

@@ -1,7 +1,7 @@
 //! Elections as a peer sees them: connections to the other servers ([`crate::links`]) and
 //! FastLeaderElection on them ([`crate::vote`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use zooid_proto::vote::{Notification, PeerState};
@@ -201,7 +201,9 @@ impl Elections {
     /// Works through what has happened on connections.
     fn work(&mut self, now: u64, out: &mut Out) -> Vec<ElectionEvent> {
         let mut all = Vec::new();
-        for event in self.links.take_events() {
+        // A link that is refused on the way is one more event.
+        let mut events = VecDeque::from(self.links.take_events());
+        while let Some(event) = events.pop_front() {
             let mut step = Step::default();
             match event {
                 LinkEvent::Up(sid) => {
@@ -221,6 +223,7 @@ impl Elections {
                 },
             }
             all.extend(self.carry_out(step, now, out));
+            events.extend(self.links.take_events());
         }
         all
     }

@@ -19,6 +19,14 @@ use crate::reconfig;
 use crate::status::Sample;
 use crate::store::{Durable, Pending};
 
+/// How far ahead of its leader the promise of a voter can be, in epochs: each attempt to lead that
+/// failed is one.
+const MAX_AHEAD: i64 = 1000;
+
+/// A voter that is refused comes again within so many ticks: after a tick here
+/// (`Peer`'s back-off), and a second or two for an election of Java.
+const VISIT_TICKS: u64 = 4;
+
 /// How far a leader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -73,8 +81,11 @@ pub(crate) struct Leader {
     /// Until when it waits for followers to have everything, before it gives up leading, and for what:
     /// [`Input::Stop`](crate::Input::Stop) was given, or it steps aside.
     stopping: Option<(u64, Next)>,
-    /// Voters that have promised themselves to a later epoch than this, and since when they come, ms.
-    ahead: BTreeMap<Sid, u64>,
+    /// Voters that have promised themselves to a later epoch than this: their first visit of those
+    /// that follow on each other, and the last one, ms.
+    ahead: BTreeMap<Sid, (u64, u64)>,
+    /// Servers whose epoch cannot be, and of which that was said.
+    implausible: BTreeSet<Sid>,
 }
 
 impl Leader {
@@ -107,6 +118,7 @@ impl Leader {
             syncs: VecDeque::new(),
             stopping: None,
             ahead: BTreeMap::new(),
+            implausible: BTreeSet::new(),
         };
         leader.try_fix_epoch(core);
         leader
@@ -567,7 +579,7 @@ impl Leader {
     /// ends the epoch, perhaps for months, with the ensemble one failure from a standstill. An election
     /// costs less: if it keeps coming for `syncLimit`, so that no election is under way that ends
     /// this by itself, the leader steps aside as for a stop. Its next epoch is above that promise, so
-    /// that it does so once at most for each.
+    /// that it does so once at most for each. Who comes may be anyone: no claim uses up the epochs.
     fn meet(&mut self, conn: ConnId, accepted: i64, core: &mut Core) {
         let handler = self.handlers.at(conn);
         let sid = handler.sid;
@@ -576,7 +588,24 @@ impl Leader {
         if !counts || !ahead || self.stopping.is_some() || core.model.is_java() {
             return;
         }
-        let since = *self.ahead.entry(sid).or_insert(core.now);
+        if accepted > self.epoch() + MAX_AHEAD {
+            if self.implausible.insert(sid) {
+                let what = format!(
+                    "server {sid} says that it has promised itself to epoch {accepted}, this is \
+                     epoch {}: no failed elections explain that, and this server goes on leading",
+                    self.epoch()
+                );
+                core.remark(conn, Some(sid), what);
+            }
+            return;
+        }
+        let patience = core.ticks(VISIT_TICKS);
+        let visits = self.ahead.entry(sid).or_insert((core.now, core.now));
+        if core.now > visits.1 + patience {
+            visits.0 = core.now;
+        }
+        visits.1 = core.now;
+        let since = visits.0;
         if core.now < since + core.ticks(core.params.sync_limit) {
             return;
         }

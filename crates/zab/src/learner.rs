@@ -586,7 +586,8 @@ impl Learner {
     }
 
     fn append(&mut self, proposal: Proposal, core: &mut Core) {
-        if self.observer && !core.params.observer_logs {
+        let logs = core.params.observer_logs || (core.shall_vote() && !core.store.is_ahead());
+        if self.observer && !logs {
             return core.store.keep_in_memory(proposal);
         }
         let pending = core.store.append(proposal, &mut core.out);
@@ -675,6 +676,12 @@ impl Learner {
         }
         if core.model.is_java() {
             self.java_new_leader(core);
+        }
+        if core.store.is_ahead() && core.shall_vote() {
+            // The leader counts this server for a list that is not committed, and what it says now
+            // stands for its disk.
+            let why = "a proposed list makes this server a voter, and its disk lacks its state";
+            return core.leave(Next::Look, why);
         }
         if let Some(sync) = &mut self.sync {
             sync.to = core.store.end();
@@ -890,7 +897,7 @@ impl Learner {
 
     pub(crate) fn next_timeout(&self, core: &Core) -> u64 {
         let due = match (self.retry_at, self.phase) {
-            (Some(retry_at), _) => retry_at,
+            (Some(retry_at), _) => retry_at.min(self.give_up_at),
             (None, Phase::Connecting) => self.give_up_at,
             (None, _) => self.silent_at(core) + 1,
         };

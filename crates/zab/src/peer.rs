@@ -247,8 +247,10 @@ impl Peer {
             (Port::Quorum, State::Leading(leader)) => leader.accept(conn, core),
             (Port::Quorum, State::Looking | State::Draining(_)) if !core.model.is_java() => {
                 if self.parked.len() >= MAX_PARKED {
-                    // A member comes again, and in a moment there is a leader to take it.
-                    let oldest = self.parked.iter().min_by_key(|(_, parked)| parked.since);
+                    // A member comes again, and in a moment there is a leader to take it. It says at
+                    // once who it is: those that say nothing go first.
+                    let parked = self.parked.iter();
+                    let oldest = parked.min_by_key(|(_, one)| (!one.bytes.is_empty(), one.since));
                     let oldest = oldest.map(|(&conn, _)| conn).expect("there are some");
                     self.parked.remove(&oldest);
                     core.refuse(oldest, None, "too many connections wait for a leader");
@@ -411,6 +413,14 @@ impl Peer {
     fn drained(&mut self, next: Next) {
         let core = &mut self.core;
         while core.store.apply_next(&mut core.out).is_some() {}
+        if core.store.is_ahead() && core.shall_vote() {
+            // A proposed list makes it a voter, and a leader counts it in that: what it has must be on
+            // the disk first. Not before the disk is quiet: the synchronisation may have ended anywhere,
+            // and a leader's state on its way to the disk takes the place of this one.
+            core.store.keep(&mut core.out);
+            self.state = State::Draining(next);
+            return;
+        }
         self.state = State::Looking;
         match next {
             Next::Look => self.look(),

@@ -407,6 +407,17 @@ fn what_is_no_server_is_refused_or_timed_out() {
     assert!(!server.elections.owns(silent) && !server.elections.owns(slow));
 }
 
+/// Whoever waited for it hears at once that it is gone, not with the next event of another connection.
+#[test]
+fn a_link_that_is_refused_for_what_it_says_is_down() {
+    let mut server = Server::looking(1, recorded());
+    let conn = server.accept();
+    server.receive(conn, &hello(2));
+    assert!(server.elections.owns(conn) && !server.elections.is_down(2));
+    server.receive(conn, &hex("00000004 7fffffff"));
+    assert!(!server.elections.owns(conn) && server.elections.is_down(2));
+}
+
 #[test]
 fn the_silent_do_not_keep_others_out() {
     let mut server = Server::looking(1, recorded());

@@ -316,6 +316,65 @@ fn a_learner_that_comes_early_is_parked() {
 }
 
 #[test]
+fn who_says_who_it_is_keeps_its_place_before_those_that_say_nothing() {
+    let mut bench = Bench::new(boot(3, 3, &[]));
+    let member = bench.accept(1000);
+    bench.give(member, "0000000b");
+    let silent: Vec<ConnId> = (1..=200).map(|n| bench.accept(1000 + n)).collect();
+    assert!(!bench.closed(member));
+    let kept = silent.iter().filter(|&&conn| !bench.closed(conn)).count();
+    assert_eq!(kept, 127);
+}
+
+/// Server 1 introduces itself with this accepted epoch, and goes.
+fn comes_with(bench: &mut Bench, n: u64, accepted: i64) {
+    let conn = bench.accept(n);
+    let info = format!(
+        "0000000b {:016x} 00000014 0000000000000001 00010000 0000000000000000 ffffffff",
+        accepted << 32
+    );
+    bench.give(conn, &info);
+    bench.input(Input::Closed { conn });
+}
+
+/// A leader of epoch 1 that has been visited every so many ms for a minute by a voter with this
+/// accepted epoch: whether it leads still, and how often it spoke of it.
+fn visited(accepted: i64, every_ms: u64) -> (bool, usize) {
+    let mut bench = Bench::lead_of_five();
+    let followers = [(1, 2), (2, 3)].map(|(n, sid)| bench.join(n, sid, 0, 0, 0));
+    for conn in followers {
+        bench.give(conn, &ack(0x1_0000_0000));
+    }
+    let begin = bench.now;
+    let mut next = 1000;
+    while bench.now < begin + 60_000 && matches!(bench.role(), Role::Leading { .. }) {
+        if (bench.now - begin).is_multiple_of(every_ms) {
+            next += 1;
+            comes_with(&mut bench, next, accepted);
+        }
+        bench.pass(500);
+        for conn in followers {
+            bench.give(conn, "00000005 0000000000000000 ffffffff ffffffff");
+        }
+    }
+    let spoke = |effect: &&Effect| matches!(effect, Effect::Remark { what, .. } if what.contains("promised"));
+    let remarks = bench.done.iter().filter(spoke).count();
+    (matches!(bench.role(), Role::Leading { .. }), remarks)
+}
+
+#[test]
+fn a_leader_steps_aside_only_for_who_keeps_coming_with_what_can_be() {
+    assert_eq!(visited(7, 2000), (false, 0));
+    assert_eq!(visited(7, 20_000), (true, 0), "now and then");
+    let last = i64::from(i32::MAX) - 3;
+    assert_eq!(
+        visited(last, 2000),
+        (true, 1),
+        "no failed elections explain it"
+    );
+}
+
+#[test]
 fn reconfiguration_is_refused_where_it_is_off() {
     let bench = Bench::lead(boot(3, 3, &[]));
     let request = ReconfigRequest {

@@ -2,7 +2,7 @@
 
 use zooid_zab::{ConnId, DiskOp, Effect, FromLog, Input, Params, Port, Role};
 
-use crate::bench::{Bench, ack, boot, commit, newleader, proposal};
+use crate::bench::{Bench, ack, boot, commit, hex, newleader, proposal};
 use crate::members::{member, reconfig, request};
 use crate::world::{World, txn};
 
@@ -199,6 +199,17 @@ fn an_observer_may_wait_before_it_looks_for_a_leader() {
     assert!(waits.iter().any(|&ms| ms > 1000), "{waits:?}");
 }
 
+#[test]
+fn a_pause_between_tries_does_not_outlast_the_patience_with_a_leader() {
+    let mut boot = boot(1, 3, &[]);
+    boot.params.connect_retry_ms = 60_000;
+    let (mut bench, conn) = Bench::follow(boot);
+    bench.input(Input::Closed { conn });
+    assert!(matches!(bench.role(), Role::Following { .. }));
+    bench.pass(2_100);
+    assert_eq!(bench.role(), Role::Looking);
+}
+
 fn without_log(params: &mut Params) {
     params.reconfig = true;
     params.observer_logs = false;
@@ -270,6 +281,55 @@ fn what_is_in_memory_only_is_not_cut() {
     }
     let promises = [DiskOp::AcceptedEpoch(2), DiskOp::AcceptedEpoch(3)];
     assert_eq!(bench.disk(), promises);
+}
+
+/// Its leader counts what it says for a list that was proposed and is not in force.
+#[test]
+fn an_observer_without_a_log_that_a_proposed_list_makes_a_voter_writes_its_state_first() {
+    let mut observer = boot(1, 3, &[(0x1_0000_0001, 0x1_0000_0003)]);
+    without_log(&mut observer.params);
+    let voter = observer.config.clone();
+    let role = ("21121:participant", "21121:observer");
+    observer.config = voter.replacen(role.0, role.1, 1);
+    let version = voter.rfind("version=").expect("it has one");
+    let voter = format!("{}version=100000004", &voter[..version]);
+    let mut bench = Bench::new(observer);
+    let entry = txn(0x1_0000_0004, 5, &[0; 8]);
+    let newleader = |epoch: i64| {
+        let (length, list) = (voter.len(), hex(voter.as_bytes()));
+        format!("0000000a{:016x}{length:08x}{list}ffffffff", epoch << 32)
+    };
+    let mut before = 0;
+    for epoch in [2, 3] {
+        bench.vote(2, 1, 2, 2, 0, epoch - 1);
+        bench.vote(3, 2, 1, 2, 0, epoch - 1);
+        bench.pass(300);
+        let conn = *bench.quorum.last().expect("it dials its leader");
+        bench.input(Input::Dialed { conn });
+        let info = format!("00000011 0000000{epoch}00000000 00000004 00010000 ffffffff");
+        bench.give(conn, &info);
+        bench.take(conn);
+        let diff = entry.zxid + epoch - 2;
+        bench.give(conn, &format!("0000000d {diff:016x} ffffffff ffffffff"));
+        let sent = txn(diff, 5, &[0; 8]);
+        bench.give(conn, &proposal(&sent));
+        bench.give(conn, &commit(sent.zxid));
+        bench.give(conn, &newleader(epoch));
+        let ops = bench.disk().split_off(before);
+        before += ops.len();
+        let at = |op: &DiskOp| ops.iter().position(|one| one == op);
+        if epoch == 2 {
+            assert_eq!(bench.take(conn), "", "nothing is acknowledged");
+            assert!(bench.closed(conn));
+            let kept = at(&DiskOp::Keep { zxid: entry.zxid }).expect("it is kept");
+            assert_eq!(ops[kept + 1], DiskOp::CurrentEpoch(1));
+        } else {
+            let logged = at(&DiskOp::Append(sent.clone())).expect("it is logged");
+            assert!(at(&DiskOp::CurrentEpoch(3)).is_some_and(|epoch| epoch > logged));
+            assert_eq!(bench.take(conn), ack(0x3_0000_0000));
+        }
+    }
+    assert_eq!(bench.applied(), [0x1_0000_0004, 0x1_0000_0005]);
 }
 
 #[test]
