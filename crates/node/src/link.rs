@@ -260,11 +260,13 @@ impl Link {
     pub fn post(&self, leave: impl FnOnce(&mut Mailbox)) -> bool {
         let mut mailbox = self.mailbox.lock();
         let before = mailbox.frames.len();
+        let events_before = mailbox.event_bytes;
         let is_over = mailbox.close.is_some();
         leave(&mut mailbox);
         if is_over {
             // What a connection ended on is the last that it says.
             mailbox.frames.truncate(before);
+            mailbox.event_bytes = events_before;
         }
         let bytes = mailbox.frames.len();
         let more = bytes as i64 - before as i64;
@@ -274,6 +276,7 @@ impl Link {
         if too_many || mailbox.close == Some(Close::Overflow) {
             self.waiting.fetch_sub(bytes as i64, Ordering::Relaxed);
             mailbox.frames = Vec::new();
+            mailbox.event_bytes = 0;
             mailbox.close = Some(Close::Overflow);
         }
         // Only under the lock, so that what waits is always somebody's to wake for.

@@ -271,9 +271,13 @@ impl World {
         let peer = &mut self.peers[peer];
         while peer.ended.is_none() {
             let mut submit: Vec<Submit> = Vec::new();
+            let before = peer.output.len();
             let progress = peer
                 .conn
                 .receive(&peer.input, self.now, &mut peer.output, &mut submit);
+            // Replies to requests that have the xid of events look like them here.
+            let events = event_bytes(&peer.output[before..]);
+            assert!(progress.event_bytes <= events, "only what is sent counts");
             peer.input.drain(..progress.consumed);
             self.submitted.extend(submit);
             match progress.next {
@@ -313,6 +317,19 @@ pub(crate) fn frame(out: &mut Vec<u8>, xid: i32, request: &Request<'_>) {
     request.write(&mut to);
     out.extend((body.len() as i32).to_be_bytes());
     out.extend(body);
+}
+
+/// Bytes of these frames that are events.
+fn event_bytes(mut frames: &[u8]) -> usize {
+    let mut bytes = 0;
+    while let Some((length, rest)) = frames.split_first_chunk() {
+        let length = u32::from_be_bytes(*length) as usize;
+        if rest.starts_with(&xid::NOTIFICATION.to_be_bytes()) {
+            bytes += 4 + length;
+        }
+        frames = &rest[length..];
+    }
+    bytes
 }
 
 fn decode(body: &[u8]) -> Frame {
