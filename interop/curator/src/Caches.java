@@ -20,6 +20,7 @@ import org.apache.curator.framework.recipes.cache.CuratorCache;
 import org.apache.curator.framework.recipes.cache.CuratorCacheListener;
 import org.apache.curator.framework.recipes.cache.NodeCache;
 import org.apache.curator.framework.recipes.cache.PathChildrenCache;
+import org.apache.curator.framework.recipes.cache.PathChildrenCacheEvent;
 import org.apache.curator.framework.recipes.cache.TreeCache;
 import org.apache.curator.framework.recipes.cache.TreeCacheEvent;
 import org.apache.curator.framework.recipes.nodes.GroupMember;
@@ -53,8 +54,12 @@ final class Caches {
         c.create().creatingParentsIfNeeded().forPath(ctx.path + "/old", bytes("1"));
         PathChildrenCache cache = ctx.keep(new PathChildrenCache(open(ctx), ctx.path, true));
         BlockingQueue<String> events = new LinkedBlockingQueue<>();
-        cache.getListenable().addListener((client, event) -> events.add(event.getType()
-                + (event.getData() == null ? "" : " " + event.getData().getPath())));
+        cache.getListenable().addListener((client, event) -> {
+            // Curator may tell of the first connection a moment after it has let us go on.
+            if (event.getType() != PathChildrenCacheEvent.Type.CONNECTION_RECONNECTED) {
+                events.add(event.getType() + (event.getData() == null ? "" : " " + event.getData().getPath()));
+            }
+        });
         cache.start(PathChildrenCache.StartMode.POST_INITIALIZED_EVENT);
         next(events, "CHILD_ADDED " + ctx.path + "/old");
         next(events, "INITIALIZED");
