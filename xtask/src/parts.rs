@@ -111,6 +111,23 @@ const fn suite(
     }
 }
 
+/// A suite beside which nothing runs: it takes all processors, or is a short one of a client library
+/// whose own clocks a busy machine may break.
+const fn alone(
+    name: &'static str,
+    about: &'static str,
+    downloads: bool,
+    tools: &'static [&'static str],
+) -> Part {
+    Part {
+        kind: Kind::Suite {
+            downloads,
+            alone: true,
+        },
+        ..suite(name, about, downloads, tools)
+    }
+}
+
 /// All parts. A suite that is not here is never run: `tidy` looks for that.
 pub(crate) const PARTS: &[Part] = &[
     Part {
@@ -311,24 +328,18 @@ pub(crate) const PARTS: &[Part] = &[
         &[],
     ),
     suite("words", "four-letter words", true, PYTHON_AND_JAVA),
-    suite("curator", "Curator and its recipes", true, JAVA),
-    suite("java", "the official Java client", true, JAVA),
-    suite("rust", "the crate zookeeper-client", false, &[]),
-    suite("python", "kazoo and its recipes", true, &["python3-venv"]),
-    suite("c", "the C client and its shell", true, &["gcc", "apt-get"]),
-    suite("go", "go-zookeeper/zk", true, &["go"]),
-    Part {
-        kind: Kind::Suite {
-            downloads: false,
-            alone: true,
-        },
-        ..suite(
-            "simulation",
-            "simulated ensembles under every fault, with the guards of the protocol and without",
-            false,
-            &[],
-        )
-    },
+    alone("curator", "Curator and its recipes", true, JAVA),
+    alone("java", "the official Java client", true, JAVA),
+    alone("rust", "the crate zookeeper-client", false, &[]),
+    alone("python", "kazoo and its recipes", true, &["python3-venv"]),
+    alone("c", "the C client and its shell", true, &["gcc", "apt-get"]),
+    alone("go", "go-zookeeper/zk", true, &["go"]),
+    alone(
+        "simulation",
+        "simulated ensembles under every fault, with the guards of the protocol and without",
+        false,
+        &[],
+    ),
 ];
 
 /// Folders of `interop/` that measure: they are run by hand.
