@@ -90,6 +90,14 @@ class Member(Process):
     def client(self, timeout_ms=SESSION_MS, patience_s=DEADLINE_S, **options):
         return Session(self.port, timeout_ms, patience_s=patience_s, **options)
 
+    def read(self, path):
+        """What a node has here, behind a sync."""
+        client = self.client()
+        client.sync()
+        data = client.get(path)
+        client.close()
+        return data
+
 
 class Event(tuple):
     """(type, state, path) of a watch."""

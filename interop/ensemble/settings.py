@@ -29,14 +29,6 @@ def write(member, path, data=b""):
     client.close()
 
 
-def read(member, path):
-    client = member.client()
-    client.sync()
-    data = client.get(path)
-    client.close()
-    return data
-
-
 def logs(member):
     folder = os.path.join(member.data, "version-2")
     return [name for name in os.listdir(folder) if name.startswith("log.")]
@@ -46,7 +38,7 @@ def led(members):
     """A member that has something from a leader that is there: `mode` may be that of a moment ago."""
     for member in members:
         try:
-            same(read(member, "/a"), b"one", "what was written before")
+            same(member.read("/a"), b"one", "what was written before")
             return member
         except wire.Gone:
             pass
@@ -67,7 +59,7 @@ def a_leader_without_clients(ensemble):
     leader, = [member for member in ensemble.members if member not in served]
     client = served[0].client()
     client.create("/a", b"one")
-    same(read(served[1], "/a"), b"one", "what the other follower has")
+    same(served[1].read("/a"), b"one", "what the other follower has")
     for word in ("srvr", "mntr", "stat"):
         same(leader.word(word), NOT_SERVING, "%s of the leader" % word)
     try:
@@ -112,7 +104,7 @@ def several_addresses(ensemble):
         hosts = {host for host in ("127.0.0.1", "127.0.0.2") if listens(host, member.election_port)}
         same(hosts, {"127.0.0.1", "127.0.0.2"}, "addresses of the election port of %r" % member)
     write(ensemble.members[0], "/a", b"one")
-    same(read(ensemble.members[1], "/a"), b"one", "what another member has")
+    same(ensemble.members[1].read("/a"), b"one", "what another member has")
 
 
 def listens(host, port):
@@ -154,7 +146,7 @@ def an_address_that_nobody_answers(ensemble):
     start(leader)
     ensemble.whole()
     for member in everyone:
-        same(read(member, "/a"), b"one", "what %r has" % member)
+        same(member.read("/a"), b"one", "what %r has" % member)
 
 
 @check("zzz")
@@ -188,7 +180,7 @@ def whole_states(ensemble):
     behind.start(ensemble.members)
     same(ensemble.whole(), leader, "leader")
     same((counted(leader, "snap_count"), counted(leader, "diff_count")), (before[0] + 1, before[1]), "syncs")
-    same(read(behind, "/a"), b"one", "what it got")
+    same(behind.read("/a"), b"one", "what it got")
 
 
 @check("zzz")
@@ -228,14 +220,14 @@ def an_observer_without_a_log(ensemble):
     ensemble.level()
     same(logs(observer), [], "logs of the observer")
     require(logs(leader), "the leader has logs")
-    same(read(observer, "/a"), b"one", "what it has")
+    same(observer.read("/a"), b"one", "what it has")
     for ending in (observer.kill, observer.stop):
         ending()
         write(leader, "/%s" % ending.__name__, b"two")
         observer.start(ensemble.members)
         ensemble.whole()
-        same(read(observer, "/%s" % ending.__name__), b"two", "what it has got since")
-        same(read(observer, "/a"), b"one", "what it had")
+        same(observer.read("/%s" % ending.__name__), b"two", "what it has got since")
+        same(observer.read("/a"), b"one", "what it had")
     same(logs(observer), [], "logs of the observer")
     # It can write a log from now on.
     observer.settings["syncEnabled"] = "true"
@@ -249,7 +241,7 @@ def an_observer_without_a_log(ensemble):
     observer.start(ensemble.members)
     ensemble.whole()
     for path in ("/a", "/kill", "/stop", "/c"):
-        require(read(observer, path), "%s is there" % path)
+        require(observer.read(path), "%s is there" % path)
 
 
 def run(runner, java, names):

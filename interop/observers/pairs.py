@@ -19,14 +19,6 @@ def attempt(member):
         return None
 
 
-def read(member, path):
-    client = member.client()
-    client.sync()
-    data = client.get(path)
-    client.close()
-    return data
-
-
 def without_a_word_nobody_goes_on(pair):
     leader = pair.whole()
     other = pair.other(leader)
@@ -46,7 +38,7 @@ def the_leader_goes_on(pair):
     same(leader.mode(), "leader", "mode of %r" % leader)
     pair.start(other)
     require(pair.whole() is leader, "%r leads on" % leader)
-    same(read(other, "/by-the-leader"), b"1", "what was written without %r" % other)
+    same(other.read("/by-the-leader"), b"1", "what was written without %r" % other)
     leader.oracle(0)
     same_trees(pair)
 
@@ -61,7 +53,7 @@ def the_follower_takes_over(pair):
     same(other.mode(), "leader", "mode of %r" % other)
     pair.start(leader)
     require(pair.whole() is other, "%r leads on: %s" % (other, pair.state()))
-    same(read(leader, "/by-the-follower"), b"1", "what was written without %r" % leader)
+    same(leader.read("/by-the-follower"), b"1", "what was written without %r" % leader)
     other.oracle(0)
     same_trees(pair)
 

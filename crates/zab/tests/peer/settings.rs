@@ -247,6 +247,18 @@ fn an_observer_that_writes_no_log_comes_back_with_what_it_had() {
     assert_eq!(world.servers[&4].state.len(), 12);
 }
 
+/// The connection to server 2, which is elected and has told that it leads into this epoch.
+fn led_into(bench: &mut Bench, epoch: i64) -> ConnId {
+    bench.vote(2, 1, 2, 2, 0, epoch - 1);
+    bench.vote(3, 2, 1, 2, 0, epoch - 1);
+    bench.pass(300);
+    let conn = *bench.quorum.last().expect("it dials its leader");
+    bench.input(Input::Dialed { conn });
+    let info = format!("00000011 0000000{epoch}00000000 00000004 00010000 ffffffff");
+    bench.give(conn, &info);
+    conn
+}
+
 /// An observer without a log that is told to go back, as its disk cannot.
 #[test]
 fn what_is_in_memory_only_is_not_cut() {
@@ -260,13 +272,7 @@ fn what_is_in_memory_only_is_not_cut() {
         (2, "0000000d 0000000100000004 ffffffff ffffffff"),
         (3, "0000000e 0000000100000003 ffffffff ffffffff"),
     ] {
-        bench.vote(2, 1, 2, 2, 0, epoch - 1);
-        bench.vote(3, 2, 1, 2, 0, epoch - 1);
-        bench.pass(300);
-        let conn = *bench.quorum.last().expect("it dials its leader");
-        bench.input(Input::Dialed { conn });
-        let info = format!("00000011 0000000{epoch}00000000 00000004 00010000 ffffffff");
-        bench.give(conn, &info);
+        let conn = led_into(&mut bench, epoch);
         bench.give(conn, packet);
         if epoch == 2 {
             let entry = txn(0x1_0000_0004, 5, &[0; 8]);
@@ -301,13 +307,7 @@ fn an_observer_without_a_log_that_a_proposed_list_makes_a_voter_writes_its_state
     };
     let mut before = 0;
     for epoch in [2, 3] {
-        bench.vote(2, 1, 2, 2, 0, epoch - 1);
-        bench.vote(3, 2, 1, 2, 0, epoch - 1);
-        bench.pass(300);
-        let conn = *bench.quorum.last().expect("it dials its leader");
-        bench.input(Input::Dialed { conn });
-        let info = format!("00000011 0000000{epoch}00000000 00000004 00010000 ffffffff");
-        bench.give(conn, &info);
+        let conn = led_into(&mut bench, epoch);
         bench.take(conn);
         let diff = entry.zxid + epoch - 2;
         bench.give(conn, &format!("0000000d {diff:016x} ffffffff ffffffff"));
